@@ -32,7 +32,7 @@ check: install-dev ## check style, types, import order and templates
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict forum
 	$(BIN)/lint-imports
-	$(BIN)/djlint --quiet --check --lint templates
+	$(BIN)/djlint --quiet --lint templates
 
 bench: install-dev ## measure page speed against the bare server
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -103,7 +103,10 @@ def install(wanted: str) -> None:
     print(f"Installing {count} packages into .venv, about half a minute…", flush=True)
     if has_uv():
         uv = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON]
-        if all(subprocess.run([*uv, *what], cwd=ROOT, check=False).returncode == 0 for what in (packages, project)):
+        if all(
+            subprocess.run([*uv, *what], cwd=ROOT, check=False).returncode == 0
+            for what in (packages, project)
+        ):
             return
         print("uv could not do it; trying again with pip, about a minute…", flush=True)
     for what in (packages, project):

@@ -125,7 +125,9 @@ class Postgres:
                 if time.monotonic() > deadline:
                     log = self._folder / "log"
                     said = log.read_text(errors="replace") if log.exists() else ""
-                    raise RuntimeError(f"PostgreSQL did not start. Its last words:\n{said[-2000:]}") from error
+                    raise RuntimeError(
+                        f"PostgreSQL did not start. Its last words:\n{said[-2000:]}"
+                    ) from error
                 time.sleep(0.05)
 
 
@@ -147,7 +149,7 @@ def as_account(account: pwd.struct_passwd | None) -> dict[str, object]:
 
 def make_folder(account: pwd.struct_passwd | None) -> Path:
     # Not in TMPDIR: a socket's path may have some hundred characters only, and the account must get there.
-    folder = Path(tempfile.mkdtemp(prefix="forum-postgres-", dir="/tmp"))  # noqa: S108 - mkdtemp is safe there
+    folder = Path(tempfile.mkdtemp(prefix="forum-postgres-", dir="/tmp"))
     if account is not None:
         os.chown(folder, account.pw_uid, account.pw_gid)
     return folder
@@ -179,7 +181,9 @@ def make_cluster(folder: Path, account: pwd.struct_passwd | None) -> Path:
 
 def found_programs(folder: Path, account: pwd.struct_passwd | None) -> Iterator[Path]:
     """Yield the folders that hold a PostgreSQL which the account can run: the system's first, newest first."""
-    system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
+    system = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True
+    )
     in_path = shutil.which("postgres")
     others = [Path("/usr/local/bin"), *([Path(in_path).resolve().parent] if in_path else [])]
     for programs in [*system, *others]:

@@ -47,7 +47,10 @@ def test_words_outside_ascii_change_case() -> None:
 
 
 def test_a_killed_test_run_leaves_no_server_behind() -> None:
-    program = "import time; from tests.postgres import Postgres as P; p = P(); p.start(); print(p.url(''), flush=True); time.sleep(99)"
+    program = (
+        "import time; from tests.postgres import Postgres; server = Postgres(); server.start();"
+        "print(server.url(''), flush=True); time.sleep(99)"
+    )
     run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     folder = Path(run.stdout.readline().strip().partition("host=")[2])
