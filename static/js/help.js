@@ -1,0 +1,43 @@
+// The list of keys, and the switch that turns them off on this device.
+
+const reading = { j: "next reply", k: "previous reply", n: "next new reply", p: "previous new reply", u: "the reply above", o: "fold or unfold the thread", r: "answer", l: "copy the link", "?": "this list" };
+const deciding = { j: "next", k: "previous", a: "post", r: "post and reply", x: "reject", s: "spam", u: "undo", o: "open in place", "/": "find", "?": "this list" };
+
+export const handle = () => help();
+
+/** Say whether single keys are on: the account's setting first, then this device's. */
+export function areOn() {
+  try {
+    return document.documentElement.dataset.keys !== "off" && localStorage.getItem("keys") !== "off";
+  } catch {
+    return true;
+  }
+}
+
+export function help() {
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-labelledby", "keys-title");
+  dialog.innerHTML = `<h2 id="keys-title">Keys</h2><dl class="facts"></dl>
+    <form method="dialog"><label class="check"><input type="checkbox"><span>Single keys work on this device</span></label>
+    <button class="button" autofocus>Close</button></form>`;
+  for (const [key, words] of Object.entries(document.querySelector("[data-desk]") ? deciding : reading)) {
+    const term = document.createElement("dt"), meaning = document.createElement("dd");
+    term.innerHTML = '<kbd class="key"></kbd>';
+    term.firstChild.textContent = key;
+    meaning.textContent = words;
+    dialog.querySelector("dl").append(term, meaning);
+  }
+  const box = dialog.querySelector("input");
+  box.checked = areOn();
+  box.addEventListener("change", () => {
+    if (box.checked) document.documentElement.dataset.keys = "on";
+    try {
+      localStorage.setItem("keys", box.checked ? "on" : "off");
+    } catch {
+      document.documentElement.dataset.keys = box.checked ? "on" : "off";
+    }
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
