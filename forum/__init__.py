@@ -1,0 +1,18 @@
+"""Essay Forum: essays, threaded comments moderated by their author, accounts tied to subscriptions.
+
+The folders in their order; each imports only those before it (held by import-linter, see pyproject.toml).
+
+config clock database assets web limits   the ground: settings, time, rows, static files, HTTP manners, rates
+text            words in, safe words out; knows nothing of the site
+outbox          mail, stored in the same transaction as its cause, sent by the worker
+site            settings an admin may change while it runs, and the audit log
+accounts        people, their sessions, ways to sign in
+subscriptions   what a reader's subscription is today
+notifications   what one reader asked to hear about
+essays          writing, revisions, publishing, feeds
+discussion      comments, threads, rights
+moderation      the queue, decisions, undo, people
+pages           screens that combine capabilities: home, essay with its discussion, profile
+admin           people, settings, audit
+cli app         every command; create_app(), the one file that knows every capability
+"""

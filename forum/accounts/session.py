@@ -1,0 +1,113 @@
+"""Sessions as rows: a cookie names one, sign-out deletes it, and a deleted one opens nothing."""
+
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from flask import Flask, request
+from flask import session as cookie
+from flask_login import LoginManager, login_user, logout_user
+from sqlalchemy import String, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import READING, Base, Id, Moment, Token, db, reference
+from forum.text.normal import one_line
+
+READER_LIFETIME = timedelta(days=90)
+STAFF_IDLE = timedelta(hours=12)
+"""Moderators, authors and admins can do harm with a forgotten browser; readers hardly."""
+
+SEEN_EVERY = timedelta(minutes=10)
+"""How old `last_seen_at` may grow before a request writes it again."""
+
+
+class Session(Base):
+    """One signed-in browser."""
+
+    __tablename__ = "session"
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = reference("user.id")
+    token_hash: Mapped[Token] = mapped_column(unique=True)
+    device: Mapped[str] = mapped_column(String(120), default="")
+    created_at: Mapped[Moment]
+    last_seen_at: Mapped[Moment]
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+    def is_alive(self, now: datetime) -> bool:
+        """Tell whether the session still opens anything: 90 days for readers, 12 idle hours for staff."""
+        if self.user.may_moderate:
+            return now - self.last_seen_at < STAFF_IDLE
+        return now - self.created_at < READER_LIFETIME
+
+
+def token_digest(token: str) -> str:
+    """Return what is stored of a token, so that a stolen database signs nobody in."""
+    return sha256(token.encode()).hexdigest()
+
+
+def start_session(user: User) -> None:
+    """Sign a person in on this browser: a new session row, a new cookie. The caller commits."""
+    now = clock.now()
+    token = secrets.token_urlsafe(32)
+    device = one_line(request.user_agent.string)[:120]
+    row = Session(user_id=user.id, token_hash=token_digest(token), device=device)
+    row.created_at = row.last_seen_at = now
+    db.session.add(row)
+    cookie.clear()  # nothing of the stranger's cookie, nor its form token, goes on into the new session
+    cookie.permanent = True
+    user.session_token = token
+    login_user(user)
+
+
+def end_session() -> None:
+    """Sign this browser out: the row goes, so that a copy of the cookie opens nothing. The caller commits."""
+    token = cookie.get("_user_id", "")
+    db.session.execute(delete(Session).where(Session.token_hash == token_digest(token)))
+    logout_user()
+    cookie.clear()
+
+
+def end_sessions_of(user: User, *, but: int | None = None) -> None:
+    """Sign a person out everywhere, except in the session with the id `but`. The caller commits."""
+    theirs = delete(Session).where(Session.user_id == user.id)
+    db.session.execute(theirs if but is None else theirs.where(Session.id != but))
+
+
+def current_session() -> Session | None:
+    """Return the row of the session that this request came with."""
+    token = cookie.get("_user_id")
+    if not token:
+        return None
+    return db.session.scalar(select(Session).where(Session.token_hash == token_digest(token)))
+
+
+def init_sessions(app: Flask) -> None:
+    """Let Flask-Login find the person of each request through the session row."""
+    logins = LoginManager(app)
+    logins.session_protection = None  # a changing address or browser version does not end a session
+    logins.user_loader(_person_of)
+
+
+def _person_of(token: str) -> User | None:
+    now = clock.now()
+    row = current_session()
+    if row is None or not row.is_alive(now):
+        return None
+    if now - row.last_seen_at > SEEN_EVERY:
+        _touch(row, now)
+    user = row.user
+    user.session_token = token
+    return user
+
+
+def _touch(row: Session, now: datetime) -> None:
+    """Note that the session is in use; a reading request does it in a transaction of its own."""
+    if request.method in READING:
+        with db.engine.begin() as connection:
+            connection.execute(update(Session).where(Session.id == row.id).values(last_seen_at=now))
+    else:
+        row.last_seen_at = now

@@ -1,0 +1,7 @@
+"""What accounts tells those that come later in the order of folders."""
+
+from blinker import Signal
+
+signed_in: Signal = Signal("a person has signed in, their session is started, nothing is committed yet")
+"""Sent with the User and `kept`, the token of a comment they wrote before (or ""). A receiver may return
+the address to go to next; otherwise the person goes where they came from."""

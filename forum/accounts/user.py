@@ -1,0 +1,112 @@
+"""A person with an account: name, address, role, standing."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from flask_login import UserMixin
+from sqlalchemy import ColumnElement, String, or_
+from sqlalchemy.orm import Mapped, mapped_column, validates
+
+from forum.database import Base, Id, Line, Moment, Prose, one_of
+from forum.text.names import clean_name, name_key
+
+
+class Role(StrEnum):
+    """What a person is trusted with on the whole site; each next one may do more."""
+
+    READER = "reader"
+    MODERATOR = "moderator"
+    AUTHOR = "author"
+    ADMIN = "admin"
+
+
+class Standing(StrEnum):
+    """Whether a person may write just now."""
+
+    ACTIVE = "active"
+    HELD = "held"
+    SUSPENDED = "suspended"
+    BANNED = "banned"
+
+
+class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    """One account. Its standing is apart from its subscription."""
+
+    __tablename__ = "user"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(60))
+    name_key: Mapped[str] = mapped_column(String(200), unique=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    email_confirmed_at: Mapped[Moment | None]
+    password_hash: Mapped[Line | None]
+    role: Mapped[Role] = one_of(Role, default=Role.READER, index=True)
+    about: Mapped[Prose] = mapped_column(default="")
+    created_at: Mapped[Moment] = mapped_column(index=True)
+
+    is_held: Mapped[bool] = mapped_column(default=False)
+    suspended_until: Mapped[Moment | None]
+    banned_at: Mapped[Moment | None]
+    standing_reason: Mapped[Prose] = mapped_column(default="")
+
+    accepted_comments: Mapped[int] = mapped_column(default=0)
+
+    session_token = ""
+    """The token of the session that this request came with; Flask-Login keeps it in the cookie."""
+
+    def get_id(self) -> str:
+        """Return what Flask-Login stores to find the person again: the session's token, not the person's id."""
+        return self.session_token
+
+    @validates("name")
+    def _keep_name_unique(self, _key: str, name: str) -> str:
+        name = clean_name(name)
+        self.name_key = name_key(name)
+        return name
+
+    @validates("email")
+    def _fold_address(self, _key: str, address: str) -> str:
+        return address.strip().lower()
+
+    def standing(self, now: datetime) -> Standing:
+        """Tell the person's standing at a moment; a suspension ends by its date, without a job."""
+        if self.banned_at is not None:
+            return Standing.BANNED
+        if self.suspended_until is not None and self.suspended_until > now:
+            return Standing.SUSPENDED
+        return Standing.HELD if self.is_held else Standing.ACTIVE
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Tell whether the person has shown that the address is theirs."""
+        return self.email_confirmed_at is not None
+
+    @property
+    def may_write(self) -> bool:
+        """Tell whether the person publishes essays here."""
+        return self.role in (Role.AUTHOR, Role.ADMIN)
+
+    @property
+    def may_moderate(self) -> bool:
+        """Tell whether the person has a moderation desk: moderators, admins, and authors for their own essays."""
+        return self.role != Role.READER
+
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether the person manages users and settings."""
+        return self.role == Role.ADMIN
+
+    @classmethod
+    def has_standing(cls, standing: Standing, now: datetime) -> ColumnElement[bool]:
+        """Return the condition that matches `standing()` in SQL."""
+        suspended = (cls.suspended_until > now) & cls.banned_at.is_(None)
+        free = or_(cls.suspended_until.is_(None), cls.suspended_until <= now) & cls.banned_at.is_(None)
+        match standing:
+            case Standing.BANNED:
+                return cls.banned_at.is_not(None)
+            case Standing.SUSPENDED:
+                return suspended
+            case Standing.HELD:
+                return free & cls.is_held.is_(True)
+            case Standing.ACTIVE:
+                return free & cls.is_held.is_(False)

@@ -1,0 +1,93 @@
+"""create_app(): the one file that knows every capability."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+from flask_login import current_user
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import forum.accounts.sign_in_link  # noqa: F401
+import forum.discussion.kept  # noqa: F401
+import forum.discussion.posting  # noqa: F401
+import forum.essays.revision  # noqa: F401
+import forum.moderation.ban  # noqa: F401
+import forum.notifications.follow  # noqa: F401
+import forum.outbox.message  # noqa: F401
+import forum.site.audit  # noqa: F401
+from forum.accounts.session import init_sessions
+from forum.assets import init_assets
+from forum.config import ROOT, Settings, read_settings
+from forum.database import init_database
+from forum.site.settings import site_settings
+from forum.web import init_web
+
+BLUEPRINTS: tuple[Blueprint, ...] = ()
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application from the environment, or from given settings.
+
+    Raises: UnsafeSettings, before anything is opened.
+    """
+    settings = settings or read_settings()
+    settings.instance.mkdir(parents=True, exist_ok=True)
+    app = Flask(
+        "forum",
+        root_path=str(ROOT / "forum"),
+        instance_path=str(settings.instance),
+        template_folder=str(ROOT / "templates"),
+        static_folder=None,  # forum/assets.py serves static files, under addresses that change with them
+    )
+    _configure(app, settings)
+    init_database(app)
+    init_sessions(app)
+    init_web(app)
+    init_assets(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.context_processor(_template_values)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        MIGRATIONS=ROOT / "migrations",
+        STATIC=ROOT / "static",
+        SITE_URL=settings.site_url,
+        SITE_NAME=settings.site_name,
+        SMTP_URL=settings.smtp_url,
+        MAIL_FROM=settings.mail_from,
+        MAIL_DOMAIN=settings.mail_from.rpartition("@")[2],
+        RATE_LIMITS=settings.rate_limits,
+        IS_PRODUCTION=settings.is_production,
+        TRUSTED_HOSTS=settings.trusted_hosts,
+        SESSION_COOKIE_NAME="__Host-forum" if settings.is_https else "forum",
+        SESSION_COOKIE_SECURE=settings.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=90),
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
+        )
+
+
+def _template_values() -> dict[str, Any]:
+    """Return what every template may use beside its own arguments."""
+    return {
+        "site": {
+            "name": current_app.config["SITE_NAME"],
+            "url": current_app.config["SITE_URL"],
+            "tagline": site_settings().tagline,
+        },
+        "is_development": not current_app.config["IS_PRODUCTION"],
+        "current_user": current_user,
+    }

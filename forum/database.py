@@ -1,0 +1,176 @@
+"""The database: its base class, engine settings for SQLite and PostgreSQL, shared column types, pages of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar
+
+from flask import Flask, has_request_context, request
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Text,
+    TypeDecorator,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+BUSY_TIMEOUT_MS = 30_000
+"""At 5 s two of 1,600 concurrent writers were refused, at 30 s none."""
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Base(DeclarativeBase):
+    """The base of every model, with constraint names that migrations can rely on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate(db=db, render_as_batch=True)
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: aware going in, aware in UTC coming out, also on SQLite, which forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored; use forum.clock.now()")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Words(TypeDecorator[frozenset[str]]):
+    """A small set of code words, stored sorted between blanks (" link new-writer ") so that SQL can look for one."""
+
+    impl = String(200)
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else " ".join(["", *sorted(value), ""]) if value else ""
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str]:
+        return frozenset((value or "").split())
+
+
+Id = Annotated[int, mapped_column(BigId, primary_key=True)]
+Moment = Annotated[datetime, mapped_column(UtcDateTime)]
+Line = Annotated[str, mapped_column(String(300))]
+Prose = Annotated[str, mapped_column(Text)]
+Token = Annotated[str, mapped_column(String(64))]
+
+
+def reference(target: str, *, index: bool = True, **options: Any) -> Any:
+    """Return a column that refers to `table.column` of another row."""
+    return mapped_column(BigId, ForeignKey(target), index=index, **options)
+
+
+def one_of(kind: type[StrEnum], **options: Any) -> Any:
+    """Return a column that holds one value of a StrEnum as its word, guarded by a check in the database."""
+    words = Enum(
+        kind,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        name=kind.__name__.lower(),
+        values_callable=lambda values: [value.value for value in values],
+    )
+    return mapped_column(words, **options)
+
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """One page of rows: `number` counts from 1, `total` counts rows of all pages."""
+
+    rows: Sequence[Row]
+    number: int
+    per_page: int
+    total: int
+
+    @property
+    def count(self) -> int:
+        """Return how many pages there are, at least one."""
+        return max(1, -(-self.total // self.per_page))
+
+
+def page_of(statement: Select[Any], number: int, per_page: int) -> Page[Any]:
+    """Return one page of a select, in two queries; a number past the end gives an empty page."""
+    total = db.session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    rows = db.session.scalars(statement.limit(per_page).offset((number - 1) * per_page)).unique().all()
+    return Page(rows, number, per_page, total)
+
+
+def is_sqlite() -> bool:
+    """Tell whether this site keeps its rows in SQLite."""
+    return bool(db.engine.dialect.name == "sqlite")
+
+
+def init_database(app: Flask) -> None:
+    """Connect the app to its database and give every engine the settings its kind needs."""
+    url = app.config["SQLALCHEMY_DATABASE_URI"]
+    if url.startswith("sqlite"):
+        # A file that other processes write to as well: no connection is worth keeping checked out.
+        app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {"pool_size": 20, "max_overflow": 20})
+    else:
+        app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {"pool_pre_ping": True})
+    db.init_app(app)
+    migrate.init_app(app, directory=str(app.config["MIGRATIONS"]))
+    with app.app_context():
+        if is_sqlite():
+            _prepare_sqlite(db.engine)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # NORMAL lost up to 301 acknowledged commits in a simulated power cut
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A deferred transaction that writes after it has read fails at once when another one wrote meanwhile;
+        # whoever may write takes the lock first and waits for it.
+        reading = has_request_context() and request.method in READING
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

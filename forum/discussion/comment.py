@@ -1,0 +1,152 @@
+"""A comment: its place in the thread, its revisions with their verdicts, its presence."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, String, UniqueConstraint, and_
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from forum.accounts.user import User
+from forum.database import Base, Id, Moment, Prose, Token, Words, one_of, reference
+from forum.essays.essay import Essay
+
+MAX_DEPTH = 17
+"""Depths count from 0, so 18 levels are stored; a reply to the last level is attached beside it."""
+
+Path = String(200).with_variant(String(200, collation="C"), "postgresql")  # ranges need plain byte order
+
+
+class Presence(StrEnum):
+    """Whether the comment is there at all, and who took it away."""
+
+    LIVE = "live"
+    WITHDRAWN = "withdrawn"
+    HIDDEN = "hidden"
+    ERASED = "erased"
+
+
+class Verdict(StrEnum):
+    """What was decided about one revision."""
+
+    HELD = "held"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Cause(StrEnum):
+    """Why a revision is held."""
+
+    PREMODERATION = "premoderation"
+    NEW_WRITER = "new-writer"
+    PERSON = "person"  # the writer's standing is held
+    REPORTS = "reports"
+    EDIT = "edit"
+    APPEAL = "appeal"
+
+
+class Comment(Base):
+    """One comment. Readers see its newest accepted revision while it is live."""
+
+    __tablename__ = "comment"
+    __table_args__ = (UniqueConstraint("author_id", "form_token"),)
+
+    id: Mapped[Id]
+    essay_id: Mapped[int] = reference("essay.id")
+    author_id: Mapped[int] = reference("user.id")
+    parent_id: Mapped[int | None] = reference("comment.id")
+    answers_id: Mapped[int | None] = reference("comment.id", index=False)
+    """The comment that was answered; differs from the parent only at the depth cap."""
+    root_id: Mapped[int | None] = reference("comment.id")
+    depth: Mapped[int] = mapped_column(default=0)
+    path: Mapped[str] = mapped_column(Path, default="", index=True)
+    """The hexadecimal ids from the root down, so that a subtree is one range of the index."""
+    form_token: Mapped[Token]
+    subscription: Mapped[str] = mapped_column(String(20), default="free")  # at the time of posting
+    created_at: Mapped[Moment]
+
+    presence: Mapped[Presence] = one_of(Presence, default=Presence.LIVE)
+    newest_number: Mapped[int] = mapped_column(default=1)
+    shown_number: Mapped[int | None]
+    """The newest accepted revision, None while there is none."""
+    ban_id: Mapped[int | None] = reference("ban.id")
+    """The ban that hid it, so that lifting restores exactly those."""
+    pinned_at: Mapped[Moment | None]
+    featured_at: Mapped[Moment | None]
+    edited_at: Mapped[Moment | None]
+
+    likes: Mapped[int] = mapped_column(default=0)
+    replies: Mapped[int] = mapped_column(default=0)
+    """Direct replies ever posted, whatever became of them: a comment that was answered is edited late."""
+    visible: Mapped[bool] = mapped_column(default=False)
+    visible_below: Mapped[int] = mapped_column(default=0)
+    """How many comments below it are visible: with one, a comment that is gone leaves a placeholder."""
+
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[author_id])
+    essay: Mapped[Essay] = relationship(lazy="select", foreign_keys=[essay_id])
+    newest: Mapped["CommentRevision"] = relationship(
+        primaryjoin="and_(Comment.id == foreign(CommentRevision.comment_id),"
+        " Comment.newest_number == CommentRevision.number)",
+        viewonly=True,
+        uselist=False,
+        lazy="select",
+    )
+    shown: Mapped["CommentRevision | None"] = relationship(
+        primaryjoin="and_(Comment.id == foreign(CommentRevision.comment_id),"
+        " Comment.shown_number == CommentRevision.number)",
+        viewonly=True,
+        uselist=False,
+        lazy="select",
+    )
+
+    @property
+    def should_be_visible(self) -> bool:
+        """Tell whether readers may see its words: live, with an accepted revision, not folded by reports."""
+        return self.presence == Presence.LIVE and self.shown_number is not None
+
+    @property
+    def address(self) -> str:
+        """Return the address of its own page."""
+        return f"/comments/{self.id}"
+
+    @property
+    def root_comment_id(self) -> int:
+        """Return the id of the first comment of its thread."""
+        return self.root_id or self.id
+
+    def ancestor_ids(self) -> list[int]:
+        """Return the ids above it, the root first."""
+        return [int(step, 16) for step in self.path.split("/")[:-1]]
+
+    @classmethod
+    def below(cls, path: str) -> ColumnElement[bool]:
+        """Return the condition for everything under a comment, as a range of the path index."""
+        return and_(cls.path > f"{path}/", cls.path < f"{path}0")  # "0" follows "/" in ASCII
+
+
+class CommentRevision(Base):
+    """One wording of a comment with the verdict on it. The words never change; `number` counts from 1."""
+
+    __tablename__ = "comment_revision"
+    __table_args__ = (UniqueConstraint("comment_id", "number"),)
+
+    id: Mapped[Id]
+    comment_id: Mapped[int] = reference("comment.id", index=False)
+    number: Mapped[int] = mapped_column(default=1)
+    source: Mapped[Prose]
+    html: Mapped[Prose]
+    renderer: Mapped[str] = mapped_column(String(40))
+    verdict: Mapped[Verdict] = one_of(Verdict, index=True)
+    causes: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset)
+    reason: Mapped[str] = mapped_column(String(20), default="")
+    note: Mapped[Prose] = mapped_column(default="")
+    created_at: Mapped[Moment] = mapped_column(index=True)
+
+
+def state_word(comment: Comment, newest: CommentRevision) -> str:
+    """Return the one word for where a comment stands, as the events record it."""
+    return str(comment.presence if comment.presence != Presence.LIVE else newest.verdict)
+
+
+def is_in_edit_window(comment: Comment, now: datetime, window_seconds: float) -> bool:
+    """Tell whether the writer may still repair the comment unseen: soon after posting, while nobody replied."""
+    return comment.replies == 0 and (now - comment.created_at).total_seconds() < window_seconds

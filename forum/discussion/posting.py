@@ -1,0 +1,268 @@
+"""The writer's deeds: post, edit, withdraw, thank, report, appeal; each keeps the counters and writes its event."""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm.util import identity_key
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import db, is_sqlite
+from forum.discussion.comment import (
+    MAX_DEPTH,
+    Cause,
+    Comment,
+    CommentRevision,
+    Presence,
+    Verdict,
+    is_in_edit_window,
+    state_word,
+)
+from forum.discussion.event import note_event, snapshot
+from forum.discussion.reaction import Reaction
+from forum.discussion.report import Appeal, Report
+from forum.discussion.rights import decision_on, is_staff
+from forum.discussion.screening import Refused, causes_to_hold, refuse_if_too_fast
+from forum.essays.essay import Essay
+from forum.site.settings import site_settings
+from forum.subscriptions.subscription import subscription_state
+from forum.text.markdown import Rendered
+
+
+def lock_discussion(author_id: int, essay_id: int) -> None:
+    """Take the row locks of one change, people before essays, so that no two changes wait for each other.
+
+    On SQLite the whole file is locked since the first statement, and this only reads afresh.
+    """
+    fresh = {"populate_existing": True}
+    db.session.scalar(select(User).where(User.id == author_id).with_for_update().execution_options(**fresh))
+    db.session.scalar(
+        select(Essay).where(Essay.id == essay_id).with_for_update(of=Essay).execution_options(**fresh)
+    )
+
+
+def posted_before(author: User, form_token: str) -> Comment | None:
+    """Return the comment that the same form already made: a form sent twice is one comment."""
+    mine = (Comment.author_id == author.id) & (Comment.form_token == form_token)
+    return db.session.scalar(select(Comment).where(mine))
+
+
+def post_comment(
+    author: User, essay: Essay, words: Rendered, form_token: str, parent: Comment | None = None
+) -> Comment:
+    """Add a comment, or a reply to `parent`, shown or held as the screening says. The caller holds the locks.
+
+    Raises: Refused, for the writer, when they post too fast or repeat themselves.
+    """
+    now = clock.now()
+    refuse_if_too_fast(author, essay, words.source, now)
+    causes = causes_to_hold(author, essay, now)
+    place = (
+        parent if parent is None or parent.depth < MAX_DEPTH else db.session.get(Comment, parent.parent_id)
+    )
+    comment = Comment(
+        essay_id=essay.id,
+        author_id=author.id,
+        author=author,
+        parent_id=place.id if place else None,
+        answers_id=parent.id if parent else None,
+        root_id=place.root_comment_id if place else None,
+        depth=place.depth + 1 if place else 0,
+        form_token=form_token,
+        subscription=subscription_state(author, now).value,
+        created_at=now,
+        shown_number=None if causes else 1,
+    )
+    db.session.add(comment)
+    db.session.flush()
+    comment.path = f"{place.path}/{comment.id:x}" if place else f"{comment.id:x}"
+    revision = _add_revision(comment, words, 1, causes, now)
+    if parent is not None:
+        _count(Comment, parent.id, replies=Comment.replies + 1)
+        _accept_when_staff_answers(author, essay, parent)
+    note_event("post", author, comment, revision)
+    settle(comment)
+    return comment
+
+
+def edit_comment(author: User, essay: Essay, comment: Comment, words: Rendered) -> CommentRevision:
+    """Add a new wording. In the edit window it is shown at once; later it waits while the old text stays.
+
+    A held comment is repaired and goes on waiting; a rejected or hidden one is submitted again.
+    """
+    now = clock.now()
+    newest = comment.newest
+    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    if words.source == newest.source and newest.verdict != Verdict.REJECTED:
+        return newest
+    causes = _causes_for_edit(author, essay, comment, now)
+    revision = _add_revision(comment, words, comment.newest_number + 1, causes, now)
+    comment.newest_number = revision.number
+    if not causes:
+        comment.shown_number = revision.number
+        comment.edited_at = now
+    db.session.flush()
+    db.session.expire(comment, ["newest", "shown"])
+    note_event("edit", author, comment, revision, before, from_state=from_state)
+    settle(comment)
+    return revision
+
+
+def withdraw_comment(author: User, comment: Comment) -> None:
+    """Take one's comment back; with replies below it leaves a placeholder."""
+    newest = comment.newest
+    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    comment.presence = Presence.WITHDRAWN
+    note_event("withdraw", author, comment, newest, before, from_state=from_state)
+    settle(comment)
+
+
+def toggle_reaction(user: User, comment: Comment) -> bool:
+    """Thank a comment, or take the thanks back; returns whether it is thanked now. Counts exactly under races."""
+    taken_back = db.session.scalar(
+        delete(Reaction)
+        .where(Reaction.comment_id == comment.id, Reaction.user_id == user.id)
+        .returning(Reaction.user_id)
+    )
+    change = -1 if taken_back else 0
+    if not taken_back:
+        insert = sqlite_insert if is_sqlite() else postgresql_insert
+        added = db.session.scalar(
+            insert(Reaction)
+            .values(comment_id=comment.id, user_id=user.id, created_at=clock.now())
+            .on_conflict_do_nothing()
+            .returning(Reaction.user_id)
+        )
+        change = 1 if added else 0
+    if change:
+        _count(Comment, comment.id, likes=Comment.likes + change)
+        bump_thread(comment.essay_id)
+    return not taken_back
+
+
+def report_comment(reader: User, essay: Essay, comment: Comment, reason: str, note: str) -> None:
+    """Record a reader's report of the shown wording, once; enough known readers fold it until it is looked at."""
+    number = comment.shown_number
+    if number is None:
+        return
+    mine = (Report.comment_id == comment.id) & (Report.revision == number)
+    if db.session.scalar(select(Report.id).where(mine, Report.user_id == reader.id)):
+        return
+    report = Report(comment_id=comment.id, revision=number, user_id=reader.id, reason=reason, note=note)
+    report.created_at = clock.now()
+    db.session.add(report)
+    db.session.flush()
+    known = db.session.scalar(
+        select(func.count(Report.id))
+        .join(User, User.id == Report.user_id)
+        .where(mine, User.accepted_comments > 0)
+    )
+    newest = comment.newest
+    judged_already = Cause.REPORTS.value in newest.causes  # accepted after it was folded: once per revision
+    if (known or 0) >= site_settings().reports_that_fold and newest.number == number and not judged_already:
+        before, from_state = snapshot(comment, newest), state_word(comment, newest)
+        newest.verdict = Verdict.HELD
+        newest.causes = frozenset({Cause.REPORTS.value})
+        comment.shown_number = None
+        note_event("fold", None, comment, newest, before, from_state=from_state)
+        settle(comment)
+
+
+def appeal_decision(author: User, comment: Comment, words: str) -> None:
+    """Ask for another look at the decision against one's comment; the caller has checked the right to it."""
+    decision = decision_on(comment)
+    if decision is None:
+        raise Refused("There is no decision to appeal against any more.")
+    newest = comment.newest
+    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    db.session.add(Appeal(comment_id=comment.id, event_id=decision.id, words=words, created_at=clock.now()))
+    newest.verdict = Verdict.HELD
+    newest.causes = frozenset({Cause.APPEAL.value})
+    note_event("appeal", author, comment, newest, before, from_state=from_state, note=words)
+    settle(comment)
+
+
+def settle(comment: Comment) -> None:
+    """Bring the counters above a comment in line with what readers may see of it, and bump the thread's version."""
+    change = int(comment.should_be_visible) - int(comment.visible)
+    if change:
+        comment.visible = comment.should_be_visible
+        db.session.flush()
+        if above := comment.ancestor_ids():
+            _count(Comment, *above, visible_below=Comment.visible_below + change)
+        _count(User, comment.author_id, accepted_comments=User.accepted_comments + change)
+    bump_thread(comment.essay_id, change)
+
+
+def bump_thread(essay_id: int, change: int = 0) -> None:
+    """Count one change of what readers see of an essay's discussion, and `change` more visible comments."""
+    values: dict[str, object] = {"thread_version": Essay.thread_version + 1}
+    if change:
+        values["visible_comments"] = Essay.visible_comments + change
+    if change > 0:
+        values["commented_at"] = clock.now()
+    _count(Essay, essay_id, **values)
+
+
+def _count(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **values: object) -> None:
+    """Change counters in SQL, never by reading and writing back: two at once must both count."""
+    db.session.flush()
+    db.session.execute(
+        update(model)
+        .where(model.id.in_(row_ids))
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    for row_id in row_ids:
+        loaded = db.session.identity_map.get(identity_key(model, row_id))
+        if loaded is not None:
+            db.session.expire(loaded, list(values))
+
+
+def _causes_for_edit(author: User, essay: Essay, comment: Comment, now: datetime) -> frozenset[str]:
+    newest = comment.newest
+    if is_staff(author, essay, now) and comment.presence == Presence.LIVE:
+        return frozenset()
+    if comment.presence == Presence.HIDDEN or newest.verdict == Verdict.REJECTED:
+        return frozenset({Cause.APPEAL.value})
+    if newest.verdict == Verdict.HELD:
+        return newest.causes
+    window = site_settings().edit_window.total_seconds()
+    if is_in_edit_window(comment, now, window):
+        return frozenset(cause.value for cause in causes_to_hold(author, essay, now))
+    return frozenset({Cause.EDIT.value})
+
+
+def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> None:
+    """Accept a held comment that its essay's moderator answers: who answers has read and kept it."""
+    newest = parent.newest
+    if newest.verdict != Verdict.HELD or parent.presence != Presence.LIVE:
+        return
+    if not is_staff(actor, essay, clock.now()):
+        return
+    before, from_state = snapshot(parent, newest), state_word(parent, newest)
+    newest.verdict = Verdict.ACCEPTED
+    parent.shown_number = newest.number
+    note_event("approve", actor, parent, newest, before, from_state=from_state)
+    settle(parent)
+
+
+def _add_revision(
+    comment: Comment, words: Rendered, number: int, causes: AbstractSet[str], now: datetime
+) -> CommentRevision:
+    revision = CommentRevision(
+        comment_id=comment.id,
+        number=number,
+        source=words.source,
+        html=words.html,
+        renderer=words.renderer,
+        verdict=Verdict.HELD if causes else Verdict.ACCEPTED,
+        causes=frozenset(str(cause) for cause in causes),
+        created_at=now,
+    )
+    db.session.add(revision)
+    db.session.flush()
+    return revision

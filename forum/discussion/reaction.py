@@ -1,0 +1,15 @@
+"""The one reaction: a reader thanks a comment, once."""
+
+from sqlalchemy.orm import Mapped
+
+from forum.database import Base, Moment, reference
+
+
+class Reaction(Base):
+    """One reader's thanks for one comment; the primary key allows no second."""
+
+    __tablename__ = "reaction"
+
+    comment_id: Mapped[int] = reference("comment.id", index=False, primary_key=True)
+    user_id: Mapped[int] = reference("user.id", primary_key=True)
+    created_at: Mapped[Moment]

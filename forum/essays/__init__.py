@@ -1,0 +1,1 @@
+"""Essays: writing, revisions, publishing, feeds."""

@@ -1,0 +1,141 @@
+"""An essay: its words, its dates, its addresses and who may read it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, String, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from forum.accounts.user import Role, User
+from forum.database import Base, Id, Line, Moment, Prose, db, one_of, reference
+from forum.site.settings import Premoderation
+from forum.subscriptions.subscription import State, subscription_state
+
+
+class Access(StrEnum):
+    """Who may read the whole essay."""
+
+    PUBLIC = "public"
+    SUBSCRIBERS = "subscribers"
+    PAID = "paid"
+
+
+class CommentPolicy(StrEnum):
+    """Who may comment."""
+
+    OFF = "off"
+    AUTHOR_ONLY = "author-only"
+    PAID = "paid"
+    SUBSCRIBERS = "subscribers"
+
+
+class Essay(Base):
+    """One essay as it stands. Its text is that of the current revision, rendered once, at writing."""
+
+    __tablename__ = "essay"
+
+    id: Mapped[Id]
+    slug: Mapped[str] = mapped_column(String(120), unique=True)
+    author_id: Mapped[int] = reference("user.id")
+    title: Mapped[Line]
+    subtitle: Mapped[Line] = mapped_column(default="")
+    closing: Mapped[Prose] = mapped_column(default="")
+    source: Mapped[Prose]
+    html: Mapped[Prose]
+    preview_html: Mapped[Prose | None]
+    excerpt: Mapped[Prose] = mapped_column(default="")
+    toc: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    minutes: Mapped[int] = mapped_column(default=1)
+    access: Mapped[Access] = one_of(Access, default=Access.PUBLIC)
+    comments: Mapped[CommentPolicy] = one_of(CommentPolicy, default=CommentPolicy.SUBSCRIBERS)
+    premoderation: Mapped[Premoderation | None] = one_of(
+        Premoderation, nullable=True
+    )  # None: as the site says
+
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+    published_at: Mapped[Moment | None] = mapped_column(index=True)
+    withdrawn_at: Mapped[Moment | None]
+    discussion_closed_at: Mapped[Moment | None]
+    closing_note: Mapped[Prose] = mapped_column(default="")
+
+    version: Mapped[int] = mapped_column(default=1)
+    """Counts every change of what readers see of the essay; also the number of its newest revision."""
+    thread_version: Mapped[int] = mapped_column(default=1)
+    """Counts every change of what readers see of the discussion, in the same transaction."""
+    visible_comments: Mapped[int] = mapped_column(default=0)
+    commented_at: Mapped[Moment | None] = mapped_column(index=True)
+
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    tags: Mapped[list["EssayTag"]] = relationship(
+        lazy="selectin", order_by="EssayTag.position", cascade="all, delete-orphan"
+    )
+
+    def is_published(self, now: datetime) -> bool:
+        """Tell whether readers can find it; a scheduled essay appears by its date, no job can be late."""
+        return self.published_at is not None and self.published_at <= now and self.withdrawn_at is None
+
+    def is_withdrawn(self) -> bool:
+        """Tell whether it was public once and was taken back."""
+        return self.withdrawn_at is not None
+
+    def may_edit(self, user: User | None) -> bool:
+        """Tell whether a person may change the essay: its author, and admins."""
+        return user is not None and user.may_write and (user.id == self.author_id or user.is_admin)
+
+    def may_see(self, user: User | None, now: datetime) -> bool:
+        """Tell whether the page exists for a person, if only as a preview."""
+        return self.is_published(now) or self.may_edit(user)
+
+    def may_read_whole(self, user: User | None, now: datetime) -> bool:
+        """Tell whether a person may read past the preview: staff always, readers as their subscription says."""
+        if not self.may_see(user, now):
+            return False
+        if self.access == Access.PUBLIC or self.may_edit(user):
+            return True
+        if user is not None and user.role in (Role.MODERATOR, Role.ADMIN):
+            return True
+        state = subscription_state(user, now)
+        if self.access == Access.SUBSCRIBERS:
+            return state not in (State.NONE, State.UNCONFIRMED)
+        return state in (State.PAID, State.COMPLIMENTARY, State.GRACE)
+
+    @property
+    def path(self) -> str:
+        """Return its address on this site."""
+        return f"/essays/{self.slug}"
+
+    @classmethod
+    def published(cls, now: datetime) -> ColumnElement[bool]:
+        """Return the condition that matches `is_published()` in SQL."""
+        return cls.published_at.is_not(None) & (cls.published_at <= now) & cls.withdrawn_at.is_(None)
+
+
+class EssayAddress(Base):
+    """Every slug an essay ever had, so that an old link leads to today's page."""
+
+    __tablename__ = "essay_address"
+
+    slug: Mapped[str] = mapped_column(String(120), primary_key=True)
+    essay_id: Mapped[int] = reference("essay.id")
+
+
+class EssayTag(Base):
+    """One tag of one essay, in the author's order."""
+
+    __tablename__ = "essay_tag"
+
+    essay_id: Mapped[int] = reference("essay.id", index=False, primary_key=True)
+    slug: Mapped[str] = mapped_column(String(60), primary_key=True, index=True)
+    label: Mapped[str] = mapped_column(String(60))
+    position: Mapped[int] = mapped_column(default=0)
+
+
+def find_essay(slug: str) -> Essay | None:
+    """Return the essay that has, or once had, this slug."""
+    essay = db.session.scalar(select(Essay).where(Essay.slug == slug))
+    if essay is None:
+        address = db.session.get(EssayAddress, slug)
+        essay = db.session.get(Essay, address.essay_id) if address else None
+    return essay

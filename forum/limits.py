@@ -1,0 +1,90 @@
+"""How often someone may do something, counted in the database so that all workers count together."""
+
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import String, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from forum import clock
+from forum.database import Base, Moment, db, is_sqlite
+
+MAX_WAIT = timedelta(days=1)
+FORGIVEN_AFTER = timedelta(days=1)
+
+
+class RateCount(Base):
+    """How often one deed was done in the window that ends at `expires_at`, and how often its limit was reached."""
+
+    __tablename__ = "rate_count"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    hits: Mapped[int] = mapped_column(default=0)
+    strikes: Mapped[int] = mapped_column(default=0)
+    expires_at: Mapped[Moment] = mapped_column(index=True)
+
+
+class TooOften(Exception):
+    """A limit was reached; `wait_seconds` tells when to try again."""
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__(f"You can try again in {wait_words(wait_seconds)}.")
+        self.wait_seconds = wait_seconds
+
+
+def limit(deed: str, who: str, most: int, window: timedelta, *, doubling: bool = False) -> None:
+    """Count one `deed` by `who` and commit the count: a refused request is rolled back, its count must stay.
+
+    Call it before anything else is added. With `doubling`, each time the limit is reached the wait doubles.
+    Raises: TooOften, once there were more than `most` in the window; the error page tells the wait.
+    """
+    if not current_app.config["RATE_LIMITS"]:
+        return
+    now = clock.now()
+    count = _count_one(f"{deed}:{who}"[:200], now, window)
+    if count.hits > most:
+        if doubling and count.hits == most + 1:
+            count.expires_at = now + min(window * 2**count.strikes, MAX_WAIT)
+            count.strikes += 1
+        wait = count.expires_at - now
+        db.session.commit()
+        raise TooOften(max(1, round(wait.total_seconds())))
+    db.session.commit()
+
+
+def forget(deed: str, who: str) -> None:
+    """Forget the counted deeds of someone who has shown who they are. The caller commits."""
+    db.session.execute(
+        update(RateCount).where(RateCount.key == f"{deed}:{who}"[:200]).values(hits=0, strikes=0)
+    )
+
+
+def wait_words(seconds: int) -> str:
+    """Return a wait in words, rounded up so that nobody tries too early."""
+    if seconds < 90:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    if minutes < 90:
+        return f"{minutes} minutes"
+    return f"{-(-minutes // 60)} hours"
+
+
+def _count_one(key: str, now: datetime, window: timedelta) -> RateCount:
+    insert = sqlite_insert if is_sqlite() else postgresql_insert
+    db.session.execute(
+        insert(RateCount).values(key=key, hits=0, strikes=0, expires_at=now + window).on_conflict_do_nothing()
+    )
+    count = db.session.scalars(
+        select(RateCount)
+        .where(RateCount.key == key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    if count.expires_at <= now:
+        if now - count.expires_at > FORGIVEN_AFTER:
+            count.strikes = 0
+        count.hits, count.expires_at = 0, now + window
+    count.hits += 1
+    return count

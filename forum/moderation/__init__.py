@@ -1,0 +1,1 @@
+"""The moderation desk, its decisions and their undo."""

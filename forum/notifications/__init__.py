@@ -1,0 +1,1 @@
+"""What a reader asked to hear about."""

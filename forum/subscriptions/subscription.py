@@ -1,0 +1,79 @@
+"""What a reader's subscription is today, with its dates."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from forum.accounts.user import User
+from forum.database import Base, Moment, db, one_of, reference
+
+GRACE = timedelta(days=7)
+
+
+class State(StrEnum):
+    """The states of a subscription; they follow from its dates."""
+
+    NONE = "none"
+    UNCONFIRMED = "unconfirmed"
+    FREE = "free"
+    PAID = "paid"
+    COMPLIMENTARY = "complimentary"
+    GRACE = "grace"
+    LAPSED = "lapsed"
+
+
+class Kind(StrEnum):
+    """What a subscription beyond the free one is."""
+
+    PAID = "paid"
+    COMPLIMENTARY = "complimentary"
+
+
+class Subscription(Base):
+    """A paid or complimentary period. Every confirmed account without one is a free subscription."""
+
+    __tablename__ = "subscription"
+
+    user_id: Mapped[int] = reference("user.id", index=False, primary_key=True)
+    kind: Mapped[Kind] = one_of(Kind)
+    began_at: Mapped[Moment]
+    ends_at: Mapped[Moment | None] = mapped_column(index=True)
+
+    def state(self, now: datetime) -> State:
+        """Tell the state at a moment: it ends on its date, then grace, then lapsed."""
+        if self.ends_at is None or now < self.ends_at:
+            return State(self.kind.value)
+        return State.GRACE if now < self.ends_at + GRACE else State.LAPSED
+
+
+def subscription_state(user: User | None, now: datetime) -> State:
+    """Return the state of a person's subscription; one query for the first call in a request."""
+    if user is None:
+        return State.NONE
+    if not user.is_confirmed:
+        return State.UNCONFIRMED
+    subscription = db.session.get(Subscription, user.id)
+    return subscription.state(now) if subscription else State.FREE
+
+
+def has_subscription_state(state: State, now: datetime) -> ColumnElement[bool]:
+    """Return the condition on users that matches `subscription_state()` in SQL."""
+    mine = select(Subscription.user_id).where(Subscription.user_id == User.id)
+    current = or_(Subscription.ends_at.is_(None), Subscription.ends_at > now)
+    confirmed = User.email_confirmed_at.is_not(None)
+    match state:
+        case State.NONE:
+            return User.id.is_(None)
+        case State.UNCONFIRMED:
+            return ~confirmed
+        case State.FREE:
+            return confirmed & ~exists(mine)
+        case State.PAID | State.COMPLIMENTARY:
+            return confirmed & exists(mine.where(current, Subscription.kind == Kind(state.value)))
+        case State.GRACE:
+            within = and_(Subscription.ends_at <= now, Subscription.ends_at > now - GRACE)
+            return confirmed & exists(mine.where(within))
+        case State.LAPSED:
+            return confirmed & exists(mine.where(Subscription.ends_at <= now - GRACE))

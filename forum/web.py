@@ -1,0 +1,234 @@
+"""HTTP manners that every page shares: require(), who asks, errors, limits of a request, safe headers."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from flask import Flask, Response, abort, current_app, jsonify, render_template, request, session
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from forum.database import READING, db
+from forum.limits import TooOften, wait_words
+
+KIB = 1024
+MAX_BODY = 256 * KIB
+MAX_FORM_MEMORY = 128 * KIB
+MAX_FORM_PARTS = 100
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SAFE_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~/%?=&+:@,;!$'()*#-]{0,480}\Z")
+NEVER_SENT_BACK = ("csrf_token", "password", "new_password", "code")
+
+View = TypeVar("View", bound=Callable[..., Any])
+csrf = CSRFProtect()
+
+
+class SignInNeeded(Exception):
+    """A page that is only for people with an account was asked for by a stranger."""
+
+
+class DamagedText(Exception):
+    """A form arrived in another encoding than UTF-8, so that some letters are lost."""
+
+
+def require(allowed: bool) -> None:
+    """Stop with 403 unless the person may do it; a stranger is asked to sign in and comes back."""
+    if allowed:
+        return
+    if not current_user.is_authenticated:
+        raise SignInNeeded
+    abort(403)
+
+
+def require_found(row: Any) -> Any:
+    """Return what was fetched, or stop with 404: what you may not see does not exist."""
+    if row is None:
+        abort(404)
+    return row
+
+
+def person() -> Any:
+    """Return the signed-in User, or None for a stranger."""
+    return current_user._get_current_object() if current_user.is_authenticated else None
+
+
+def wants_json() -> bool:
+    """Tell whether the answer should be JSON: the client asks for it before HTML."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    return best == "application/json"
+
+
+def safe_path(path: str | None, otherwise: str = "/") -> str:
+    """Return a path on this site to go to, or `otherwise` when it could lead elsewhere."""
+    return path if path and SAFE_PATH.match(path) else otherwise
+
+
+def page_number() -> int:
+    """Return the page that `?page=` asks for; nonsense is the first page, a page beyond reason is 404."""
+    given = request.args.get("page", "1")
+    if not given.isascii() or not given.isdigit():
+        return 1
+    if len(given) > 7:
+        abort(404)
+    return max(1, int(given))
+
+
+def large_body(kib: int) -> Callable[[View], View]:
+    """Allow a view's requests a body of `kib` KiB, where the usual 256 do not hold what people send there."""
+
+    def mark(view: View) -> View:
+        view.max_body = kib * KIB  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def visitor_key() -> str:
+    """Return the key under which limits count a stranger: the address of the network peer."""
+    return request.remote_addr or "unknown"
+
+
+def init_web(app: Flask) -> None:
+    """Give the app its request limits, forgery protection, error pages and headers."""
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_FORM_MEMORY,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+        WTF_CSRF_CHECK_DEFAULT=False,  # done below, after the size of the request is known to be fit
+        WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as the session
+        WTF_CSRF_SSL_STRICT=True,
+    )
+    csrf.init_app(app)
+    app.before_request(_check_request)
+    app.after_request(_add_headers)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(CSRFError, _forgery_error)
+    app.register_error_handler(SignInNeeded, _sign_in_needed)
+    app.register_error_handler(DamagedText, _damaged_text)
+    app.register_error_handler(TooOften, _too_often)
+    app.register_error_handler(Exception, _unexpected_error)
+
+
+def _check_request() -> None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if request.method in READING:
+        return
+    if (largest := getattr(view, "max_body", None)) is not None:
+        request.max_content_length = largest
+        request.max_form_memory_size = largest
+    if request.content_length is None:
+        abort(411)  # a chunked body past the limit would be cut short without a word
+    if request.content_length > (request.max_content_length or MAX_BODY):
+        abort(413)
+    if _is_damaged():
+        raise DamagedText
+    if not getattr(view, "takes_no_token", False):
+        csrf.protect()
+
+
+def _is_damaged() -> bool:
+    """Tell whether a form is not UTF-8; Werkzeug would put replacement marks in without a word."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return False
+    try:
+        unquote_to_bytes(request.get_data(cache=True)).decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if session.accessed or session.modified:
+        headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def answer_error(code: int, sentence: str | None = None, **values: Any) -> tuple[Any, int]:
+    """Return the error page, or its JSON for who asked for JSON."""
+    db.session.rollback()
+    if wants_json():
+        return jsonify(error=sentence or values.get("wait") or "This did not work."), code
+    known = code if code in (400, 403, 404, 405, 409, 410, 413, 429, 500, 503) else 400
+    return render_template(f"errors/{known}.html", explanation=sentence, **values), code
+
+
+def _http_error(error: HTTPException) -> tuple[Any, int] | AnyResponse:
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    sentences = {411: "The length of what was sent is missing, so none of it was read. Send it in one piece."}
+    own_words = error.description if getattr(error, "for_people", False) else None
+    page, code = answer_error(error.code, own_words or sentences.get(error.code))
+    response = current_app.make_response((page, code))
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def refuse(code: int, sentence: str) -> NoReturn:
+    """Stop with an error page that says `sentence` instead of the page's own words."""
+    try:
+        abort(code, description=sentence)
+    except HTTPException as error:
+        error.for_people = True  # type: ignore[attr-defined]
+        raise
+
+
+def _forgery_error(error: CSRFError) -> tuple[Any, int]:
+    """Offer what was typed again when the form grew stale; a form from elsewhere gets nothing back."""
+    return _send_again(400, "This form has expired, or your browser refused the site's cookie.")
+
+
+def _damaged_text(error: DamagedText) -> tuple[Any, int]:
+    return _send_again(400, "Some letters were damaged on the way here. Mend them below, then send it again.")
+
+
+def _sign_in_needed(error: SignInNeeded) -> tuple[Any, int] | AnyResponse:
+    if request.method in READING and not wants_json():
+        path = request.full_path.rstrip("?")
+        return current_app.redirect(f"/sign-in?next={quote(path, safe='/')}", 303)
+    return _send_again(403, "You are signed out. Sign in in another tab, then send it again here.")
+
+
+def _send_again(code: int, sentence: str) -> tuple[Any, int]:
+    if wants_json() or not _is_from_here():
+        return answer_error(code, sentence)
+    db.session.rollback()
+    fields = [(name, value) for name, value in request.form.items(multi=True) if name not in NEVER_SENT_BACK]
+    return render_template("errors/again.html", sentence=sentence, fields=fields, path=request.path), code
+
+
+def _is_from_here() -> bool:
+    """Tell whether the browser says that the form came from a page of this site."""
+    origin = request.headers.get("Origin", "")
+    return request.headers.get("Sec-Fetch-Site") == "same-origin" or origin == request.host_url.rstrip("/")
+
+
+def _too_often(error: TooOften) -> AnyResponse:
+    wait = wait_words(error.wait_seconds)
+    sentence = f"That was too often. You can try again in {wait}." if wants_json() else None
+    page, code = answer_error(429, sentence, wait=wait)
+    response = current_app.make_response((page, code))
+    response.headers["Retry-After"] = str(error.wait_seconds)
+    return response
+
+
+def _unexpected_error(error: Exception) -> tuple[Any, int]:
+    logging.getLogger("forum").exception("unexpected error on %s", request.method)
+    return answer_error(500)
