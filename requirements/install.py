@@ -11,10 +11,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+# Asked before anything that an older Python would stumble over.
+if sys.version_info < (3, 11):  # noqa: UP036 - the reader may well have an older one
+    sys.exit("Essay Forum needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3.")
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
+
+Words = list[str | Path]
+"""A command, word by word."""
 
 
 def main(wanted: str) -> None:
@@ -95,14 +103,14 @@ def forget_what_was_installed() -> None:
 
 
 def install(wanted: str) -> None:
-    """Install the packages with uv where that works, else with pip, which is slower and heeds pip's own settings."""
+    """Install the packages with uv where that works, else with pip: slower, but it heeds pip's settings."""
     listed = requirements(wanted)
     count = len(re.findall(r"^[a-z]\S*==", listed.read_text(), flags=re.MULTILINE))
-    packages = ["--quiet", "--require-hashes", "-r", listed]
-    project = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", ROOT]
+    packages: Words = ["--quiet", "--require-hashes", "-r", listed]
+    project: Words = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", ROOT]
     print(f"Installing {count} packages into .venv, about half a minute…", flush=True)
     if has_uv():
-        uv = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON]
+        uv: Words = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON]
         if all(
             subprocess.run([*uv, *what], cwd=ROOT, check=False).returncode == 0
             for what in (packages, project)
@@ -115,7 +123,7 @@ def install(wanted: str) -> None:
 
 def has_uv() -> bool:
     """Put uv into the environment and say whether to use it: uv does not heed the package index set for pip."""
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
+    pip: Words = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
     settings = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
     if re.search(r"\.(index-url|index_url|no-index|no_index|proxy)=", settings):
         return False
@@ -123,8 +131,8 @@ def has_uv() -> bool:
     return subprocess.run(get_uv, capture_output=True, check=False).returncode == 0
 
 
-def run(command: list[str | Path], **how: object) -> None:
-    if subprocess.run(command, check=False, **how).returncode != 0:  # type: ignore[call-overload]
+def run(command: Words, **how: Any) -> None:
+    if subprocess.run(command, check=False, **how).returncode != 0:
         fail(f"This command failed, see above: {' '.join(map(str, command))}")
 
 
@@ -134,6 +142,4 @@ def fail(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):  # noqa: UP036 - the reader may well have an older one
-        fail("Essay Forum needs Python 3.11 or newer; name one like this: make PYTHON=/path/to/python3.11 …")
     main(sys.argv[1])

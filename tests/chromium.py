@@ -48,10 +48,9 @@ def install_from_debian() -> None:
         return
     print("Installing Chromium from Debian's packages, about a minute…", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update"],
-        ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
-    ):
+    # A bare system has no fonts, and without one a browser shows no letters.
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium", "fonts-liberation"]
+    for command in (["apt-get", "update"], install):
         done = subprocess.run([*command, "-qq"], env=quiet, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             print(f"{' '.join(command)} failed, see above.", file=sys.stderr)

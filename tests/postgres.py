@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -139,9 +139,9 @@ def unprivileged_account() -> pwd.struct_passwd | None:
     return pwd.getpwnam(next(name for name in ("postgres", "nobody") if name in names))
 
 
-def as_account(account: pwd.struct_passwd | None) -> dict[str, object]:
+def as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
     """Answer the arguments of `subprocess` that start a program as the account, with few variables."""
-    how: dict[str, object] = {"env": {"PATH": os.defpath, "LC_ALL": "C"}}
+    how: dict[str, Any] = {"env": {"PATH": os.defpath, "LC_ALL": "C"}}
     if account is not None:
         how |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     return how
@@ -161,8 +161,9 @@ def make_cluster(folder: Path, account: pwd.struct_passwd | None) -> Path:
     options = ["--username=forum", "--auth=trust", "--encoding=UTF8", f"--locale={locale}", "--no-sync"]
     complaints = []
     for programs in found_programs(folder, account):
+        initdb: list[str | Path] = [programs / "initdb", "--pgdata", folder / "data", *options]
         made = subprocess.run(
-            [programs / "initdb", "--pgdata", folder / "data", *options],
+            initdb,
             capture_output=True,
             text=True,
             check=False,
@@ -211,7 +212,7 @@ def major_version(programs: Path, account: pwd.struct_passwd | None) -> int:
     """Answer the version, or 0 where there is none or the account cannot run it."""
     try:
         said = subprocess.run(
-            [programs / "postgres", "--version"],
+            [str(programs / "postgres"), "--version"],
             capture_output=True,
             text=True,
             check=False,
@@ -227,16 +228,14 @@ def major_version(programs: Path, account: pwd.struct_passwd | None) -> int:
 def copy_of_installation(programs: Path, folder: Path) -> Path:
     """Copy a PostgreSQL to where the account can run it: a checkout in root's home is closed to all others."""
     package = programs.parent.parent
+    owner = folder.stat()
     for part in (programs.parent, package.with_name(f"{package.name}.libs")):
         if part.is_dir():
             shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
-    for path in [*folder.glob(f"{package.name}*"), *folder.glob(f"{package.name}*/**/*")]:
-        if not path.is_symlink():
-            path.chmod(0o755)
     # The keeper removes the folder as the account, so the account must own what is in it.
-    owner = folder.stat()
-    for path in [*folder.glob(f"{package.name}*"), *folder.glob(f"{package.name}*/**/*")]:
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    for copied in folder.glob(f"{package.name}*/**"):
+        for path in (copied, *copied.iterdir()):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     return folder / programs.relative_to(package.parent)
 
 
