@@ -1,5 +1,6 @@
 """An essay: its words, its dates, its addresses and who may read it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -28,6 +29,14 @@ class CommentPolicy(StrEnum):
     AUTHOR_ONLY = "author-only"
     PAID = "paid"
     SUBSCRIBERS = "subscribers"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The part of an essay that everyone may read."""
+
+    html: str
+    excerpt: str
 
 
 class Essay(Base):
@@ -105,6 +114,40 @@ class Essay(Base):
     def path(self) -> str:
         """Return its address on this site."""
         return f"/essays/{self.slug}"
+
+    @property
+    def opening(self) -> "Opening":
+        """Return what everyone may read: all of a public essay, else the part before its mark, else nothing."""
+        if self.access == Access.PUBLIC:
+            return Opening(self.html, self.excerpt)
+        return Opening(self.preview_html or "", self.excerpt if self.preview_html else "")
+
+    @property
+    def summary(self) -> str:
+        """Return a line about the essay that everyone may read."""
+        return self.subtitle or self.opening.excerpt
+
+    def as_article(self, site_url: str) -> dict[str, Any]:
+        """Return the essay as a schema.org Article, of whose text only the summary is told."""
+        author = {"@type": "Person", "name": self.author.name, "url": f"{site_url}/authors/{self.author_id}"}
+        article = {
+            "@context": "https://schema.org",
+            "@type": "Article",
+            "headline": self.title,
+            "url": f"{site_url}{self.path}",
+            "mainEntityOfPage": f"{site_url}{self.path}",
+            "author": author,
+            "dateModified": self.updated_at.isoformat(),
+            "isAccessibleForFree": self.access == Access.PUBLIC,
+            "commentCount": self.visible_comments,
+        }
+        if self.published_at is not None:
+            article["datePublished"] = self.published_at.isoformat()
+        if self.summary:
+            article["description"] = self.summary
+        if self.tags:
+            article["keywords"] = [tag.label for tag in self.tags]
+        return article
 
     @classmethod
     def published(cls, now: datetime) -> ColumnElement[bool]:
