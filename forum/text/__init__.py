@@ -1,0 +1,1 @@
+"""Words in, safe words out; knows nothing of the site."""
