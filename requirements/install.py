@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 
+# Not sys.version, which tells builds of one version apart: an update of the system need not install all anew.
+PYTHON_IS = "sys.implementation.cache_tag, *sys.version_info"
+THIS_PYTHON = " ".join(map(str, (sys.implementation.cache_tag, *sys.version_info)))
+
 Words = list[str | Path]
 """A command, word by word."""
 
@@ -58,7 +62,7 @@ def stamp(name: str) -> Path:
 def fingerprint(name: str) -> str:
     """Answer a digest of all that decides what is in the environment, its own place included."""
     files = [requirements("uv"), requirements("run"), requirements(name), ROOT / "pyproject.toml"]
-    digest = hashlib.sha256(f"{ENVIRONMENT} {sys.version}".encode())
+    digest = hashlib.sha256(f"{ENVIRONMENT} {THIS_PYTHON}".encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -70,11 +74,11 @@ def requirements(name: str) -> Path:
 
 def is_usable() -> bool:
     """Say whether .venv holds this Python, with pip, and was made at this place."""
-    question = "import sys, pip; print(sys.version, sys.prefix, sep='|')"
+    question = f"import sys, pip; print({PYTHON_IS}, sys.prefix)"
     with contextlib.suppress(OSError):
         answer = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, check=False)
         made_here = (ENVIRONMENT / "bin" / "activate").read_text().find(str(ENVIRONMENT)) >= 0
-        return made_here and answer.stdout.strip() == f"{sys.version}|{ENVIRONMENT}"
+        return made_here and answer.stdout.strip() == f"{THIS_PYTHON} {ENVIRONMENT}"
     return False
 
 

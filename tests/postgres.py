@@ -233,8 +233,8 @@ def copy_of_installation(programs: Path, folder: Path) -> Path:
         if part.is_dir():
             shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
     # The keeper removes the folder as the account, so the account must own what is in it.
-    for copied in folder.glob(f"{package.name}*/**"):
-        for path in (copied, *copied.iterdir()):
+    for copied in folder.glob(f"{package.name}*"):
+        for path in (copied, *copied.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     return folder / programs.relative_to(package.parent)
 
