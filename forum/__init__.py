@@ -2,7 +2,7 @@
 
 The folders in their order; each imports only those before it (held by import-linter, see pyproject.toml).
 
-config clock database assets web limits   the ground: settings, time, rows, static files, HTTP manners, rates
+config clock database limits assets web   the ground: settings, time, rows, rates, static files, HTTP manners
 text            words in, safe words out; knows nothing of the site
 outbox          mail, stored in the same transaction as its cause, sent by the worker
 site            settings an admin may change while it runs, and the audit log
@@ -14,5 +14,5 @@ discussion      comments, threads, rights
 moderation      the queue, decisions, undo, people
 pages           screens that combine capabilities: home, essay with its discussion, profile
 admin           people, settings, audit
-cli app         every command; create_app(), the one file that knows every capability
+app cli         create_app(), the one file that knows every capability; every command
 """

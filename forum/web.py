@@ -8,7 +8,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from flask import Flask, Response, abort, current_app, jsonify, render_template, request, session
 from flask_login import current_user
+from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.form import _Auto
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -29,6 +31,16 @@ NEVER_SENT_BACK = ("csrf_token", "password", "new_password", "code")
 
 View = TypeVar("View", bound=Callable[..., Any])
 csrf = CSRFProtect()
+
+
+class Form(FlaskForm):
+    """The base of every form. It does no forgery check of its own: every POST is checked once, below."""
+
+    class Meta:
+        csrf = False
+
+    def __init__(self, formdata: Any = _Auto, **values: Any) -> None:
+        super().__init__(formdata, **values)
 
 
 class SignInNeeded(Exception):

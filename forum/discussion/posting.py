@@ -143,7 +143,7 @@ def toggle_reaction(user: User, comment: Comment) -> bool:
     return not taken_back
 
 
-def report_comment(reader: User, essay: Essay, comment: Comment, reason: str, note: str) -> None:
+def report_comment(reader: User, comment: Comment, reason: str, note: str) -> None:
     """Record a reader's report of the shown wording, once; enough known readers fold it until it is looked at."""
     number = comment.shown_number
     if number is None:

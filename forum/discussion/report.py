@@ -5,6 +5,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.database import Base, Id, Moment, Prose, reference
 
+REASONS = {
+    "off-topic": "Off topic: it does not answer the essay or the thread",
+    "unkind": "Unkind: it goes for the person, not the point",
+    "spam": "Spam: it is here to sell or to flood",
+    "private": "Private: it tells something about a person that is theirs to tell",
+    "unlawful": "Unlawful: it may break the law",
+    "other": "Something else, said below",
+}
+"""The codes of reasons, for reports and for decisions, with what people read."""
+
 
 class Report(Base):
     """One reader reports one revision, once."""

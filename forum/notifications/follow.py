@@ -1,9 +1,13 @@
 """The discussions that a reader follows."""
 
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped
 
+from forum import clock
 from forum.accounts.user import User
-from forum.database import Base, Moment, db, reference
+from forum.database import Base, Moment, db, is_sqlite, reference
 
 
 class Follow(Base):
@@ -19,3 +23,14 @@ class Follow(Base):
 def is_following(user: User, essay_id: int) -> bool:
     """Tell whether a reader follows an essay's discussion."""
     return db.session.get(Follow, (user.id, essay_id)) is not None
+
+
+def toggle_follow(user: User, essay_id: int) -> bool:
+    """Follow an essay's discussion, or stop; returns whether it is followed now. Sent twice at once it stays whole."""
+    mine = (Follow.user_id == user.id) & (Follow.essay_id == essay_id)
+    if db.session.scalar(delete(Follow).where(mine).returning(Follow.user_id)):
+        return False
+    insert = sqlite_insert if is_sqlite() else postgresql_insert
+    values = {"user_id": user.id, "essay_id": essay_id, "created_at": clock.now()}
+    db.session.execute(insert(Follow).values(values).on_conflict_do_nothing())
+    return True

@@ -1,0 +1,169 @@
+"""What a writer is answered: where their comment is, or a page with everything they typed and what to mend."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from flask import flash, jsonify, redirect, render_template
+from werkzeug.wrappers import Response
+
+from forum import clock
+from forum.database import db
+from forum.discussion.comment import Comment, Presence, Verdict, state_word
+from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
+from forum.discussion.report import REASONS
+from forum.discussion.rights import decision_on, may_see
+from forum.discussion.thread import SHOWN_DEPTH, page_with
+from forum.essays.essay import Essay
+from forum.site.settings import site_settings
+from forum.text.markdown import MAX_CHARACTERS
+from forum.web import person, wants_json
+
+Answer = Response | str | tuple[Any, int] | tuple[Any, int, dict[str, str]]
+"""A page, JSON, either with a status, or with headers as well."""
+
+
+def new_form_token() -> str:
+    """Return a token for one form: sent twice, it is still one comment."""
+    return secrets.token_urlsafe(16)
+
+
+def compose(
+    form: CommentForm,
+    essay: Essay,
+    status: int,
+    problems: Sequence[str] = (),
+    *,
+    preview_html: str = "",
+    retry_after: int | None = None,
+) -> Answer:
+    """Answer with the composer as a page of its own, what was typed in it, and what is wrong."""
+    if wants_json() and status >= 400:
+        return jsonify(error=" ".join([*problems, *(form.body.errors or ())])), status, _retry(retry_after)
+    parent = db.session.get(Comment, row_number(form.parent_id.data))
+    if parent is not None and not (
+        parent.essay_id == essay.id and may_see(person(), essay, parent, clock.now())
+    ):
+        parent = None
+    form.form_token.data = form.form_token.data or new_form_token()
+    page = render_template(
+        "discussion/compose.html",
+        form=form,
+        essay=essay,
+        parent=parent,
+        problems=problems,
+        preview_html=preview_html,
+        max_characters=MAX_CHARACTERS,
+    )
+    return page, status, _retry(retry_after)
+
+
+def rewrite(
+    form: EditForm,
+    comment: Comment,
+    essay: Essay,
+    status: int,
+    problems: Sequence[str] = (),
+    *,
+    preview_html: str = "",
+) -> Answer:
+    """Answer with the edit form as a page of its own; with 409 the newest wording stands beside it."""
+    if wants_json() and status >= 400:
+        return jsonify(error=" ".join([*problems, *(form.body.errors or ())])), status
+    newer = comment.newest if status == 409 else None
+    form.revision.data = comment.newest_number
+    page = render_template(
+        "discussion/rewrite.html",
+        form=form,
+        essay=essay,
+        comment=comment,
+        newer=newer,
+        problems=problems,
+        preview_html=preview_html,
+        max_characters=MAX_CHARACTERS,
+    )
+    return page, status
+
+
+def ask_again(form: ReportForm | AppealForm, act: str, comment: Comment, essay: Essay) -> Answer:
+    """Answer with the report or appeal form as a page of its own, and what is missing in it."""
+    if wants_json():
+        return jsonify(error=" ".join(words for errors in form.errors.values() for words in errors)), 422
+    return render_template(f"discussion/{act}.html", form=form, comment=comment, essay=essay), 422
+
+
+def posted(comment: Comment, essay: Essay) -> Answer:
+    """Answer a stored comment with the place where it is."""
+    return done(comment, essay, posted_words(comment, essay))
+
+
+def posted_words(comment: Comment, essay: Essay) -> str:
+    """Return what became of a writer's words, in a sentence."""
+    if comment.newest.verdict == Verdict.ACCEPTED:
+        return "Your comment is posted."
+    if comment.visible:
+        return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
+    return f"Your comment is waiting for {essay.author.name}. Only you can see it."
+
+
+def done(comment: Comment, essay: Essay, sentence: str) -> Answer:
+    """Answer a deed: JSON, or a way back to the comment with a sentence."""
+    if wants_json():
+        return jsonify(as_json(comment))
+    flash(sentence, "ok")
+    return redirect(place_of(comment, essay), 303)
+
+
+def place_of(comment: Comment, essay: Essay) -> str:
+    """Return where a comment is shown: on its page of the essay, or on its own page when it lies too deep."""
+    if comment.depth >= SHOWN_DEPTH:
+        return f"{comment.address}#comment-{comment.id}"
+    return f"{page_address(comment, essay)}#comment-{comment.id}"
+
+
+def page_address(comment: Comment, essay: Essay) -> str:
+    """Return the address of the page of the discussion, oldest first, that a comment's thread is on."""
+    number = page_with(comment, site_settings().threads_per_page)
+    return f"{essay.path}?page={number}" if number > 1 else essay.path
+
+
+def as_json(comment: Comment) -> dict[str, Any]:
+    """Return a comment for its writer or a moderator as JSON."""
+    return {
+        "id": comment.id,
+        "url": comment.address,
+        "parent_id": comment.parent_id,
+        "state": state_word(comment, comment.newest),
+        "visible": comment.visible,
+        "revision": comment.newest_number,
+        "html": comment.newest.html,
+        "likes": comment.likes,
+        "created_at": comment.created_at.isoformat(),
+    }
+
+
+def waiting_sentence(comment: Comment, essay: Essay) -> str:
+    """Return what a writer reads above their own words that others do not see."""
+    newest = comment.newest
+    if comment.presence == Presence.HIDDEN and newest.verdict != Verdict.HELD:
+        return _removed("Removed", comment)
+    if newest.verdict == Verdict.REJECTED:
+        return _removed("Not accepted", comment)
+    if "appeal" in newest.causes:
+        return f"{essay.author.name} will look at this again. Only you can see it."
+    if "reports" in newest.causes:
+        return f"Readers reported this. It waits for {essay.author.name}; only you can see it."
+    if comment.visible:
+        return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
+    return f"Waiting for {essay.author.name}. Only you can see this."
+
+
+def _removed(what: str, comment: Comment) -> str:
+    decision = decision_on(comment)
+    reason = f": {REASONS[decision.reason]}" if decision and decision.reason in REASONS else ""
+    note = f" “{decision.note}”" if decision and decision.note else ""
+    return f"{what} by the moderators{reason}.{note} Only you can see this."
+
+
+def _retry(seconds: int | None) -> dict[str, str]:
+    return {"Retry-After": str(seconds)} if seconds else {}

@@ -1,0 +1,72 @@
+"""What readers send: a comment, an edit, a report, an appeal."""
+
+from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
+from wtforms.widgets import HiddenInput
+
+from forum.discussion.report import REASONS
+from forum.text.markdown import Rejected, Rendered, render_comment
+from forum.text.normal import normalise, one_line
+from forum.web import Form
+
+MAX_NOTE = 500
+
+
+class WordsForm(Form):
+    """A form with words that become a comment's text."""
+
+    body = TextAreaField("Your comment", filters=[lambda text: normalise(text or "")])
+
+    def render_words(self) -> Rendered | None:
+        """Return the words rendered, or None with the reason beside the field."""
+        try:
+            return render_comment(self.body.data or "")
+        except Rejected as refusal:
+            self.body.errors = [str(refusal)]
+            return None
+
+
+class CommentForm(WordsForm):
+    """A new comment. One `form_token` is one comment, however often it is sent."""
+
+    parent_id = HiddenField(filters=[lambda value: one_line(value or "")[:20]])
+    form_token = HiddenField(filters=[lambda value: one_line(value or "")[:64] or None])
+
+
+class EditForm(WordsForm):
+    """A new wording of one's comment; `revision` is the number of the wording that was seen."""
+
+    revision = IntegerField(widget=HiddenInput(), validators=[Optional()])
+
+
+class ReportForm(Form):
+    """Why a reader thinks that a moderator should look."""
+
+    reason = RadioField(
+        "What is wrong with it?",
+        choices=list(REASONS.items()),
+        validators=[InputRequired("Choose what is wrong with it.")],
+    )
+    note = TextAreaField(
+        "In your words",
+        filters=[lambda text: normalise(text or "")],
+        validators=[Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters.")],
+    )
+
+
+class AppealForm(Form):
+    """Why a writer asks for another look."""
+
+    words = TextAreaField(
+        "Why should we look again?",
+        filters=[lambda text: normalise(text or "")],
+        validators=[
+            InputRequired("Say why we should look again."),
+            Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters."),
+        ],
+    )
+
+
+def row_number(given: str | None) -> int:
+    """Return the id that a form names; 0, which no row has, for nonsense."""
+    return int(given) if given and given.isascii() and given.isdigit() and len(given) < 19 else 0

@@ -1,0 +1,276 @@
+"""A discussion as readers see it: pages of threads, one comment with its surroundings; a fixed number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import aliased
+
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
+from forum.essays.essay import Essay
+from forum.text.excerpt import first_line
+
+SHOWN_DEPTH = 6
+"""Levels on one page; a phone shows four of them (static/css), the rest is one link away."""
+
+SUPPORTING = frozenset({"paid", "complimentary"})
+
+
+class Order(StrEnum):
+    """How the threads of a page follow each other; within a thread, replies follow time unless it is by thanks."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    BEST = "best"
+
+
+@dataclass
+class Node:
+    """One comment as the templates show it, the same for every reader."""
+
+    id: int
+    parent_id: int | None
+    depth: int
+    name: str
+    user_id: int | None
+    is_author: bool
+    is_supporter: bool
+    is_pinned: bool
+    is_featured: bool
+    created_at: datetime
+    edited: bool
+    html: str
+    likes: int
+    answering: str | None
+    answering_gone: bool
+    note_answering: bool
+    gone: str | None
+    reply_count: int
+    more: int = 0
+    replies: list["Node"] = field(default_factory=list)
+
+    @property
+    def first_line(self) -> str:
+        """Return its first words, for a line in a list."""
+        return self.gone or first_line(self.html)
+
+
+@dataclass(frozen=True)
+class ThreadPage:
+    """One page of threads; `number` counts from 1."""
+
+    nodes: list[Node]
+    number: int
+    count: int
+    order: Order
+
+    def ids(self) -> list[int]:
+        """Return the id of every comment on the page."""
+        return [node.id for node in walk(self.nodes)]
+
+
+def thread_page(essay: Essay, order: Order, number: int, per_page: int) -> ThreadPage:
+    """Return one page of an essay's threads, pinned ones first. Three queries, however many comments.
+
+    Only the first 6 levels are loaded; deeper ones are counted in `more`.
+    """
+    roots = _roots(essay)
+    total = db.session.scalar(select(func.count()).select_from(roots.subquery())) or 0
+    ordered = roots.order_by(Comment.pinned_at.is_(None), *_root_order(order))
+    root_ids: list[int] = list(db.session.scalars(ordered.limit(per_page).offset((number - 1) * per_page)))
+    wanted = or_(Comment.id.in_(root_ids), Comment.root_id.in_(root_ids))
+    shown = and_(wanted, Comment.depth < SHOWN_DEPTH, _has_something())
+    nodes = _load(essay, shown) if root_ids else {}
+    _join(nodes, order)
+    return ThreadPage([nodes[root_id] for root_id in root_ids], number, max(1, -(-total // per_page)), order)
+
+
+def page_with(comment: Comment, per_page: int) -> int:
+    """Return the number of the page, oldest first, on which a comment's thread stands. One query."""
+    roots = _roots_condition(comment.essay_id)
+    root = aliased(Comment)
+    pinned = select(root.pinned_at).where(root.id == comment.root_comment_id).scalar_subquery()
+    before = or_(
+        and_(Comment.pinned_at.is_not(None), pinned.is_(None)),
+        and_(Comment.pinned_at.is_(None) == pinned.is_(None), Comment.id < comment.root_comment_id),
+    )
+    count = db.session.scalar(select(func.count(Comment.id)).where(roots, before)) or 0
+    return count // per_page + 1
+
+
+def comment_with_replies(essay: Essay, comment: Comment, order: Order = Order.OLDEST) -> Node:
+    """Return one comment, placed at the top, with 6 levels below it. One query."""
+    below = and_(Comment.below(comment.path), Comment.depth < comment.depth + SHOWN_DEPTH, _has_something())
+    nodes = _load(essay, or_(Comment.id == comment.id, below), top=comment.depth)
+    _join(nodes, order)
+    return nodes[comment.id]
+
+
+def parents_of(essay: Essay, comment: Comment) -> list[Node]:
+    """Return the comments above one, the first of its thread first. One query."""
+    above = comment.ancestor_ids()
+    if comment.answers_id and comment.answers_id not in above:
+        above.append(comment.answers_id)
+    if not above:
+        return []
+    nodes = _load(essay, Comment.id.in_(above))
+    return [nodes[node_id] for node_id in above if node_id in nodes]
+
+
+def walk(nodes: Iterable[Node]) -> Iterable[Node]:
+    """Yield every node of a list of threads, each before its replies."""
+    for node in nodes:
+        yield node
+        yield from walk(node.replies)
+
+
+def _roots(essay: Essay) -> Select[int]:
+    return select(Comment.id).where(_roots_condition(essay.id))
+
+
+def _roots_condition(essay_id: int) -> ColumnElement[bool]:
+    return and_(Comment.essay_id == essay_id, Comment.depth == 0, _has_something())
+
+
+def _has_something() -> ColumnElement[bool]:
+    """Return the condition for a comment that leaves a trace: its words, or a placeholder above others' words."""
+    return or_(Comment.visible, Comment.visible_below > 0)
+
+
+def _root_order(order: Order) -> tuple[ColumnElement[Any], ...]:
+    if order == Order.NEWEST:
+        return (Comment.id.desc(),)
+    if order == Order.BEST:
+        return (Comment.likes.desc(), Comment.id.asc())
+    return (Comment.id.asc(),)
+
+
+def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict[int, Node]:
+    """Load the comments of a condition as nodes by id, in one query; depths count from `top`."""
+    revision, answered, answered_author = aliased(CommentRevision), aliased(Comment), aliased(User)
+    rows = db.session.execute(
+        select(
+            Comment.id,
+            Comment.parent_id,
+            Comment.answers_id,
+            Comment.depth,
+            Comment.author_id,
+            Comment.presence,
+            Comment.visible,
+            Comment.visible_below,
+            Comment.created_at,
+            Comment.edited_at,
+            Comment.likes,
+            Comment.pinned_at,
+            Comment.featured_at,
+            Comment.subscription,
+            User.name,
+            revision.html,
+            answered.visible.label("answered_visible"),
+            answered_author.name.label("answered_name"),
+        )
+        .join(User, User.id == Comment.author_id)
+        .outerjoin(revision, and_(revision.comment_id == Comment.id, revision.number == Comment.shown_number))
+        .outerjoin(answered, answered.id == Comment.answers_id)
+        .outerjoin(answered_author, answered_author.id == answered.author_id)
+        .where(Comment.essay_id == essay.id, condition)
+        .order_by(Comment.id)
+    )
+    return {row.id: _node(row, essay, top) for row in rows}
+
+
+def _node(row: Any, essay: Essay, top: int) -> Node:
+    at_cap = row.answers_id is not None and row.answers_id != row.parent_id
+    return Node(
+        id=row.id,
+        parent_id=row.parent_id,
+        depth=row.depth - top,
+        name=row.name,
+        user_id=row.author_id if row.visible else None,
+        is_author=row.author_id == essay.author_id,
+        is_supporter=row.subscription in SUPPORTING,
+        is_pinned=row.pinned_at is not None,
+        is_featured=row.featured_at is not None,
+        created_at=row.created_at,
+        edited=row.edited_at is not None,
+        html=row.html if row.visible else "",
+        likes=row.likes,
+        answering=row.answered_name if row.answered_visible else None,
+        answering_gone=row.answers_id is not None and not row.answered_visible,
+        note_answering=at_cap,
+        gone=None if row.visible else placeholder(row.presence),
+        reply_count=row.visible_below,
+    )
+
+
+def placeholder(presence: Presence) -> str:
+    """Return the sentence that stands where a comment was."""
+    match presence:
+        case Presence.WITHDRAWN:
+            return "This comment was deleted by its writer."
+        case Presence.HIDDEN:
+            return "Removed by the author."
+        case Presence.ERASED:
+            return "This comment was erased, and its writer’s name with it."
+        case Presence.LIVE:
+            return "This comment is waiting for the author."
+
+
+def _join(nodes: dict[int, Node], order: Order) -> None:
+    """Hang replies below what they answer, and count what is too deep to be here."""
+    for node in nodes.values():
+        if node.parent_id in nodes:
+            nodes[node.parent_id].replies.append(node)
+    for node in nodes.values():
+        if order == Order.BEST:
+            node.replies.sort(key=lambda reply: (-reply.likes, reply.id))
+        if not node.replies:
+            node.more = node.reply_count
+
+
+def waiting_node(comment: Comment, essay: Essay) -> Node:
+    """Return a comment as its own writer sees it: the newest wording, whatever its verdict."""
+    return Node(
+        id=comment.id,
+        parent_id=comment.parent_id,
+        depth=comment.depth,
+        name=comment.author.name,
+        user_id=comment.author_id,
+        is_author=comment.author_id == essay.author_id,
+        is_supporter=False,
+        is_pinned=False,
+        is_featured=False,
+        created_at=comment.created_at,
+        edited=False,
+        html=comment.newest.html,
+        likes=0,
+        answering=None,
+        answering_gone=False,
+        note_answering=False,
+        gone=None,
+        reply_count=comment.visible_below,
+    )
+
+
+def unseen_comments_of(user: User, essay: Essay) -> list[Comment]:
+    """Return a person's own comments on an essay that only they see, or whose newest wording waits. Two queries."""
+    refused = (CommentRevision.verdict != Verdict.ACCEPTED) | (Comment.presence == Presence.HIDDEN)
+    return list(
+        db.session.scalars(
+            select(Comment)
+            .join(
+                CommentRevision,
+                and_(
+                    CommentRevision.comment_id == Comment.id, CommentRevision.number == Comment.newest_number
+                ),
+            )
+            .where(Comment.essay_id == essay.id, Comment.author_id == user.id, refused)
+            .where(Comment.presence.in_((Presence.LIVE, Presence.HIDDEN)))
+            .order_by(Comment.id)
+        )
+    )

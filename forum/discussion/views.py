@@ -1,0 +1,230 @@
+"""The addresses that readers write to: post, edit, withdraw, thank, report, appeal, follow."""
+
+from datetime import timedelta
+
+from flask import Blueprint, abort, flash, jsonify, redirect, request
+from sqlalchemy.exc import IntegrityError
+
+from forum import clock
+from forum.accounts.signals import signed_in
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.answers import (
+    Answer,
+    as_json,
+    ask_again,
+    compose,
+    done,
+    new_form_token,
+    page_address,
+    posted,
+    posted_words,
+    rewrite,
+)
+from forum.discussion.comment import Comment
+from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
+from forum.discussion.kept import find_kept, keep_comment, post_kept
+from forum.discussion.posting import (
+    appeal_decision,
+    edit_comment,
+    lock_discussion,
+    post_comment,
+    posted_before,
+    report_comment,
+    toggle_reaction,
+    withdraw_comment,
+)
+from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.rights import Act, may_see, rights
+from forum.discussion.screening import Refused
+from forum.essays.essay import Essay, find_essay
+from forum.limits import limit
+from forum.notifications.follow import toggle_follow
+from forum.text.markdown import Rendered
+from forum.web import csrf, person, require, require_found, safe_path, visitor_key, wants_json
+
+KEPT_AN_HOUR = 20
+NOT_HERE = "The comment you answer is not in this discussion. Post to the essay instead?"
+REMOVED = "The comment you were answering has been removed. Post to the essay instead?"
+
+blueprint = Blueprint("discussion", __name__)
+signed_in.connect(post_kept)
+
+
+@blueprint.post("/essays/<slug>/comments")
+def post(slug: str) -> Answer:
+    """Post a comment; a stranger's words are kept until they have signed in."""
+    form = CommentForm()
+    words = form.render_words()
+    user, essay = person(), require_found(_essay_for(slug))
+    if user is not None:
+        csrf.protect()
+    if words is None:
+        return compose(form, essay, 422)
+    if "preview" in request.form:
+        return compose(form, essay, 200, preview_html=words.html)
+    return _keep(form, essay) if user is None else _post(form, essay, user, words)
+
+
+post.takes_no_token = True  # type: ignore[attr-defined]  # a stranger has no session yet, and posts nothing
+
+
+@blueprint.get("/essays/<slug>/write")
+def write(slug: str) -> Answer:
+    """Show the composer as a page of its own, with what was kept in it."""
+    essay = require_found(_essay_for(slug))
+    form = CommentForm(formdata=None)
+    if kept := find_kept(request.args.get("kept", "")):
+        form.body.data, form.form_token.data = kept.source, kept.form_token
+        form.parent_id.data = str(kept.parent_id or "")
+    return compose(form, essay, 200)
+
+
+@blueprint.post("/comments/<int:comment_id>/edit")
+def edit(comment_id: int) -> Answer:
+    """Store a new wording: shown at once in the edit window, otherwise when a moderator has accepted it."""
+    form = EditForm()
+    words = form.render_words()
+    comment, essay, user = _fetch(comment_id, Act.EDIT)
+    if words is None:
+        return rewrite(form, comment, essay, 422)
+    if "preview" in request.form:
+        return rewrite(form, comment, essay, 200, preview_html=words.html)
+    if form.revision.data not in (None, comment.newest_number):
+        newer = "This comment was changed in another window meanwhile. Its text there stands below yours."
+        return rewrite(form, comment, essay, 409, problems=[newer])
+    edit_comment(user, essay, comment, words)
+    db.session.commit()
+    return done(comment, essay, posted_words(comment, essay))
+
+
+@blueprint.post("/comments/<int:comment_id>/withdraw")
+def withdraw(comment_id: int) -> Answer:
+    """Take one's own comment back."""
+    comment, essay, user = _fetch(comment_id, Act.WITHDRAW)
+    withdraw_comment(user, comment)
+    db.session.commit()
+    if wants_json():
+        return jsonify(as_json(comment))
+    flash("Your comment is withdrawn.", "ok")
+    anchor = f"comment-{comment.id}" if comment.visible_below else "discussion"
+    return redirect(f"{page_address(comment, essay)}#{anchor}", 303)
+
+
+@blueprint.post("/comments/<int:comment_id>/react")
+def react(comment_id: int) -> Answer:
+    """Thank a comment, or take the thanks back."""
+    comment, essay, user = _fetch(comment_id, Act.REACT)
+    toggle_reaction(user, comment)
+    db.session.commit()
+    if wants_json():
+        return jsonify(as_json(comment))
+    back = safe_path(request.form.get("next"), otherwise=page_address(comment, essay))
+    return redirect(f"{back.partition('#')[0]}#comment-{comment.id}", 303)
+
+
+@blueprint.post("/comments/<int:comment_id>/report")
+def report(comment_id: int) -> Answer:
+    """Tell the moderators that something is wrong with a comment."""
+    form = ReportForm()
+    comment, essay, user = _fetch(comment_id, Act.REPORT)
+    if not form.validate():
+        return ask_again(form, "report", comment, essay)
+    report_comment(user, comment, form.reason.data or "", form.note.data or "")
+    db.session.commit()
+    return done(comment, essay, "Thank you. A moderator will look at it.")
+
+
+@blueprint.post("/comments/<int:comment_id>/appeal")
+def appeal(comment_id: int) -> Answer:
+    """Ask for another look at a decision against one's own comment."""
+    form = AppealForm()
+    comment, essay, user = _fetch(comment_id, Act.APPEAL)
+    if not form.validate():
+        return ask_again(form, "appeal", comment, essay)
+    appeal_decision(user, comment, form.words.data or "")
+    db.session.commit()
+    return done(comment, essay, "Your words are with the moderators. You will find their answer here.")
+
+
+@blueprint.post("/essays/<slug>/follow")
+def follow(slug: str) -> Answer:
+    """Follow an essay's discussion, or stop following it."""
+    essay = require_found(_essay_for(slug))
+    user = person()
+    require(Act.FOLLOW in rights(user, essay, None, clock.now()))
+    following = toggle_follow(user, essay.id)
+    db.session.commit()
+    if wants_json():
+        return jsonify(following=following)
+    flash("You follow this discussion." if following else "You no longer follow this discussion.", "ok")
+    return redirect(f"{essay.path}#discussion", 303)
+
+
+def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
+    lock_discussion(user.id, essay.id)
+    form_token = form.form_token.data or new_form_token()
+    if earlier := posted_before(user, form_token):
+        return posted(earlier, essay)
+    parent = _parent(form, essay)
+    if form.parent_id.data and parent is None:
+        form.parent_id.data = ""
+        return compose(form, essay, 422, [NOT_HERE])
+    may = rights(user, essay, parent, clock.now())
+    if parent is not None and Act.REPLY not in may and Act.COMMENT in may:
+        form.parent_id.data = ""
+        return compose(form, essay, 409, [REMOVED])
+    if (Act.REPLY if parent else Act.COMMENT) not in may:
+        return compose(form, essay, 403, [why_not(user, essay, clock.now())])
+    try:
+        comment = post_comment(user, essay, words, form_token, parent)
+        db.session.commit()
+    except Refused as refusal:
+        return compose(form, essay, 429, [str(refusal)], retry_after=refusal.retry_after)
+    except IntegrityError:  # the same form arrived twice at once, and the other one was first
+        db.session.rollback()
+        comment = require_found(posted_before(user, form_token))
+    return posted(comment, essay)
+
+
+def _keep(form: CommentForm, essay: Essay) -> Answer:
+    """Keep a stranger's words and ask them to sign in; that a discussion is over is said at once."""
+    if sentence := why_nobody(essay, clock.now()):
+        return compose(form, essay, 403, [sentence])
+    limit("keep", visitor_key(), KEPT_AN_HOUR, timedelta(hours=1))
+    parent = _parent(form, essay)
+    form_token = form.form_token.data or new_form_token()
+    token = keep_comment(essay, parent.id if parent else None, form.body.data or "", form_token)
+    db.session.commit()
+    if wants_json():
+        return jsonify(error="Sign in to comment. Your words are kept.", kept=token), 403
+    return redirect(f"/sign-in?kept={token}&next={essay.path}", 303)
+
+
+def _parent(form: CommentForm, essay: Essay) -> Comment | None:
+    """Return the comment that is answered, locked, if it exists in this discussion for this person."""
+    parent = db.session.get(Comment, row_number(form.parent_id.data))
+    if parent is None or parent.essay_id != essay.id:
+        return None
+    db.session.refresh(parent, with_for_update={"of": Comment})
+    seen_once = parent.visible or parent.shown_number is not None
+    return parent if seen_once or may_see(person(), essay, parent, clock.now()) else None
+
+
+def _essay_for(slug: str) -> Essay | None:
+    """Return the essay if it exists for this person."""
+    essay = find_essay(slug)
+    return essay if essay is not None and essay.may_see(person(), clock.now()) else None
+
+
+def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
+    """Return a comment for a deed on it, locked: 404 where it does not exist for the person, 403 where they may not."""
+    user = person()
+    comment: Comment = require_found(db.session.get(Comment, comment_id))
+    if not may_see(user, comment.essay, comment, clock.now()):
+        abort(404)
+    require(user is not None)
+    lock_discussion(comment.author_id, comment.essay_id)
+    db.session.refresh(comment, with_for_update={"of": Comment})
+    require(act in rights(user, comment.essay, comment, clock.now()))
+    return comment, comment.essay, user
