@@ -47,6 +47,7 @@ def snapshot(comment: Comment, newest: CommentRevision) -> dict[str, Any]:
         "note": newest.note,
         "pinned_at": comment.pinned_at.isoformat() if comment.pinned_at else None,
         "featured_at": comment.featured_at.isoformat() if comment.featured_at else None,
+        "edited_at": comment.edited_at.isoformat() if comment.edited_at else None,
     }
 
 
