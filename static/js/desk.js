@@ -44,7 +44,7 @@ function pressing(key, card) {
   if (control.localName !== "details") return () => control.click();
   return () => {
     control.open = true;
-    control.querySelector("input:not([type=hidden]), select, textarea, button").focus();
+    (control.querySelector("input:checked") ?? control.querySelector("input:not([type=hidden]), select, textarea, button"))?.focus();
   };
 }
 

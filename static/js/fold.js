@@ -7,7 +7,9 @@ export function start(folds) {
   for (const fold of folds) if (folded.includes(fold.id) && !fold.querySelector(":target")) fold.open = false;
 }
 
-export function handle(fold) {
+/** Note what a click on the line above a thread has made of it. */
+export function handle(event, summary) {
+  const fold = summary.parentElement;
   const others = read().filter((id) => id !== fold.id);
   const folded = fold.open ? others : [...others, fold.id].slice(-500);
   try {

@@ -8,7 +8,7 @@ const deeds = {
   n: () => step(comments().filter(isNew), 1),
   p: () => step(comments().filter(isNew), -1),
   u: () => current()?.closest("li").parentElement.closest("li")?.querySelector(".comment").focus(),
-  o: () => toggle(current()?.closest("li").querySelector(":scope > .replies")),
+  o: () => current()?.closest("li").querySelector(":scope > .replies > summary")?.click(),
   r: () => (current()?.querySelector(".comment__reply") ?? document.querySelector("form[data-composer] textarea"))?.[current() ? "click" : "focus"](),
   l: () => copyLink(current()),
   "?": help,
@@ -31,10 +31,6 @@ function step(list, way) {
   const after = (one) => (from ? from.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING : one.getBoundingClientRect().top > 0);
   const next = way > 0 ? list.find(after) : list.findLast((one) => one !== from && !after(one));
   next?.focus();
-}
-
-function toggle(fold) {
-  if (fold) fold.open = !fold.open;
 }
 
 async function copyLink(comment) {

@@ -13,6 +13,7 @@ const atLoad = [
 // At an event: its type, what it must have happened in, the module, and whether the browser's own answer waits for ours.
 const atEvent = [
   ["click", "a[data-reply]", () => import("./reply.js"), true],
+  ["click", ".replies > summary", () => import("./fold.js"), false],
   ["click", "[data-keys-help]", () => import("./help.js"), false],
   ["keydown", ".composer--reply", () => import("./reply.js"), false],
   ["input", "form[data-draft-key] textarea", () => import("./draft.js"), false],
@@ -44,9 +45,6 @@ const stored = (start) => {
   }
 };
 
-document.addEventListener("toggle", (event) => {
-  if (event.target.matches(".replies")) import("./fold.js").then((module) => module.handle(event.target));
-}, true);
 const folds = document.querySelectorAll(".replies");
 if (folds.length && stored("folded")) import("./fold.js").then((module) => module.start(folds));
 

@@ -18,7 +18,7 @@ export function handle(event, form) {
 }
 
 function wait(form, button) {
-  const words = button.textContent;
+  const words = [...button.childNodes];
   button.setAttribute("aria-disabled", "true");
   button.textContent = form.dataset.sending ?? "Posting…";
   const line = document.createElement("p");
@@ -31,7 +31,7 @@ function wait(form, button) {
     clearTimeout(timer);
     delete form.dataset.busy;
     button.removeAttribute("aria-disabled");
-    button.textContent = words;
+    button.replaceChildren(...words);
     line.remove();
   }, { once: true });
 }
