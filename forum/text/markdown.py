@@ -180,7 +180,8 @@ def _mended(tokens: list[Token]) -> list[Token]:
 
 def _has_no_words(tokens: list[Token], position: int) -> bool:
     """Tell whether nothing can be seen from `position` to the end of the link there."""
-    while tokens[position].type == "text" and not tokens[position].content.strip():
+    # A text_special is an escaped character or an entity, such as &nbsp;.
+    while tokens[position].type in {"text", "text_special"} and not tokens[position].content.strip():
         position += 1
     return tokens[position].type == "link_close"
 

@@ -1,0 +1,1 @@
+"""Tests of text: words in, safe words out."""
