@@ -7,22 +7,22 @@ from flask import Blueprint, Flask, current_app
 from flask_login import current_user
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import forum.accounts.sign_in_link  # noqa: F401
-import forum.discussion.kept  # noqa: F401
-import forum.discussion.posting  # noqa: F401
-import forum.essays.revision  # noqa: F401
-import forum.moderation.ban  # noqa: F401
-import forum.notifications.follow  # noqa: F401
-import forum.outbox.message  # noqa: F401
+import forum.discussion.kept
+import forum.discussion.posting
+import forum.essays.revision
+import forum.moderation.ban
+import forum.notifications.follow
+import forum.outbox.message
 import forum.site.audit  # noqa: F401
 from forum.accounts.session import init_sessions
+from forum.accounts.views import blueprint as accounts
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
 from forum.site.settings import site_settings
 from forum.web import init_web
 
-BLUEPRINTS: tuple[Blueprint, ...] = ()
+BLUEPRINTS: tuple[Blueprint, ...] = (accounts,)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

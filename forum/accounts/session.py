@@ -11,9 +11,9 @@ from sqlalchemy import String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
+from forum.accounts.device import device_words
 from forum.accounts.user import User
 from forum.database import READING, Base, Id, Moment, Token, db, reference
-from forum.text.normal import one_line
 
 READER_LIFETIME = timedelta(days=90)
 STAFF_IDLE = timedelta(hours=12)
@@ -50,11 +50,12 @@ def token_digest(token: str) -> str:
 
 
 def start_session(user: User) -> None:
-    """Sign a person in on this browser: a new session row, a new cookie. The caller commits."""
+    """Sign a person in on this browser: a new session row in place of the old one, a new cookie. The caller commits."""
     now = clock.now()
     token = secrets.token_urlsafe(32)
-    device = one_line(request.user_agent.string)[:120]
-    row = Session(user_id=user.id, token_hash=token_digest(token), device=device)
+    _delete_row(cookie.get("_user_id", ""))
+    row = Session(user_id=user.id, token_hash=token_digest(token))
+    row.device = device_words(request.user_agent.string)
     row.created_at = row.last_seen_at = now
     db.session.add(row)
     cookie.clear()  # nothing of the stranger's cookie, nor its form token, goes on into the new session
@@ -65,8 +66,7 @@ def start_session(user: User) -> None:
 
 def end_session() -> None:
     """Sign this browser out: the row goes, so that a copy of the cookie opens nothing. The caller commits."""
-    token = cookie.get("_user_id", "")
-    db.session.execute(delete(Session).where(Session.token_hash == token_digest(token)))
+    _delete_row(cookie.get("_user_id", ""))
     logout_user()
     cookie.clear()
 
@@ -83,6 +83,13 @@ def current_session() -> Session | None:
     if not token:
         return None
     return db.session.scalar(select(Session).where(Session.token_hash == token_digest(token)))
+
+
+def sessions_of(user: User) -> list[Session]:
+    """Return the sessions that are still alive, the one seen last first; one query."""
+    now = clock.now()
+    theirs = select(Session).where(Session.user_id == user.id).order_by(Session.last_seen_at.desc())
+    return [row for row in db.session.scalars(theirs) if row.is_alive(now)]
 
 
 def init_sessions(app: Flask) -> None:
@@ -102,6 +109,10 @@ def _person_of(token: str) -> User | None:
     user = row.user
     user.session_token = token
     return user
+
+
+def _delete_row(token: str) -> None:
+    db.session.execute(delete(Session).where(Session.token_hash == token_digest(token)))
 
 
 def _touch(row: Session, now: datetime) -> None:

@@ -43,5 +43,5 @@ class SignInLink(Base):
     used_at: Mapped[Moment | None]
 
     def is_usable(self, now: datetime) -> bool:
-        """Tell whether the link or its code still works."""
-        return self.used_at is None and now < self.expires_at and self.code_tries < CODE_TRIES
+        """Tell whether the link still works; its code also dies of wrong tries, which the link outlives."""
+        return self.used_at is None and now < self.expires_at

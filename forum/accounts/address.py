@@ -1,0 +1,41 @@
+"""E-mail addresses: what may be one, in one spelling, and how much of it is shown."""
+
+from hashlib import sha256
+
+from email_validator import EmailNotValidError, validate_email
+
+MAX_ADDRESS_CHARACTERS = 254
+"""The longest path that SMTP delivers to (RFC 5321, 4.5.3.1.3, less the brackets)."""
+
+
+class BadAddress(ValueError):
+    """Not an address; the message is a sentence for the person who typed it."""
+
+
+def clean_address(address: str) -> str:
+    """Return an address as it is stored and compared: lower case, its domain in Unicode.
+
+    Raises: BadAddress, with a sentence for the person who typed it.
+    """
+    address = address.strip()
+    if len(address) > MAX_ADDRESS_CHARACTERS:
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_CHARACTERS} characters.")
+    try:
+        # Letters beyond ASCII before the @ need a kind of mail that half of all servers refuse.
+        found = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        raise BadAddress("This is not an e-mail address. It should look like name@mail.example.") from None
+    if len(found.ascii_email or "") > MAX_ADDRESS_CHARACTERS:
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_CHARACTERS} characters.")
+    return found.normalized.lower()
+
+
+def masked(address: str) -> str:
+    """Return an address as its owner knows it again and nobody else can use it: t•••k@mail.example."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}•••{local[-1:] if len(local) > 2 else ''}@{domain}"
+
+
+def address_key(address: str) -> str:
+    """Return the key under which limits count an address: of one length, and not the address itself."""
+    return sha256(address.encode()).hexdigest()

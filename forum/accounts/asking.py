@@ -1,0 +1,103 @@
+"""Asking for a link and a code by mail: the same rows and as many mails whether or not there is an account."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import current_app
+from sqlalchemy import delete
+
+from forum import clock
+from forum.accounts.session import token_digest
+from forum.accounts.sign_in import user_with_address
+from forum.accounts.sign_in_link import LINK_LIFETIME, Purpose, SignInLink
+from forum.accounts.user import User
+from forum.database import db
+from forum.outbox.message import send
+
+REMEMBERED_FOR = timedelta(days=1)
+"""How long an expired link can still say that it has expired, and send a new one."""
+
+SEND_AGAIN_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a person asks from: the page to go back to, the comment kept for them, their device in words."""
+
+    next_path: str = "/"
+    kept: str = ""
+    device: str = ""
+
+
+def ask_to_sign_in(email: str, origin: Origin) -> str:
+    """Mail a way in; an address without an account is told so by mail, and only by mail.
+
+    Returns the token that names the asking browser.
+    """
+    user = user_with_address(email)
+    link = _new_link(Purpose.SIGN_IN, email, user)
+    return _mail("sign-in" if user else "unknown-address", link, origin)
+
+
+def ask_to_sign_up(email: str, name: str, password_hash: str | None, origin: Origin) -> str:
+    """Mail a way to make the account; an address that has one gets a way in instead.
+
+    Returns the token that names the asking browser.
+    """
+    user = user_with_address(email)
+    link = _new_link(Purpose.SIGN_IN if user else Purpose.SIGN_UP, email, user)
+    link.name, link.password_hash = name, password_hash
+    return _mail("known-address" if user else "sign-up", link, origin)
+
+
+def ask_to_change_address(user: User, email: str, origin: Origin) -> None:
+    """Mail a link to the new address; where it has an account already, that account gets a way in instead."""
+    taken = user_with_address(email)
+    link = _new_link(Purpose.SIGN_IN if taken else Purpose.CHANGE_ADDRESS, email, taken or user)
+    _mail("known-address" if taken else "change-address", link, origin)
+
+
+def ask_again(link: SignInLink, origin: Origin) -> str:
+    """Mail once more what was asked for with `link`. Returns the token that names the asking browser."""
+    if link.name:
+        return ask_to_sign_up(link.email, link.name, link.password_hash, origin)
+    return ask_to_sign_in(link.email, origin)
+
+
+def code_digest(request_hash: str, code: str) -> str:
+    """Return what is stored of a code: of six digits a plain digest would soon be guessed."""
+    key = current_app.config["SECRET_KEY"].encode()
+    return hmac.digest(key, f"{request_hash}:{code}".encode(), "sha256").hex()
+
+
+def _new_link(purpose: Purpose, email: str, user: User | None) -> SignInLink:
+    now = clock.now()
+    db.session.execute(delete(SignInLink).where(SignInLink.expires_at < now - REMEMBERED_FOR))
+    return SignInLink(
+        purpose=purpose,
+        email=email,
+        user_id=user.id if user else None,
+        created_at=now,
+        expires_at=now + LINK_LIFETIME,
+    )
+
+
+def _mail(kind: str, link: SignInLink, origin: Origin) -> str:
+    token, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    code = f"{secrets.randbelow(1_000_000):06}"
+    link.token_hash, link.request_hash = token_digest(token), token_digest(browser)
+    link.code_hash = code_digest(link.request_hash, code)
+    link.next_path, link.kept = origin.next_path, origin.kept
+    db.session.add(link)
+    page = "account/address" if link.purpose == Purpose.CHANGE_ADDRESS else "sign-in/link"
+    send(
+        kind,
+        link.email,
+        link_url=f"{current_app.config['SITE_URL']}/{page}/{token}",
+        code=f"{code[:3]} {code[3:]}",
+        device=origin.device,
+        minutes=LINK_LIFETIME // timedelta(minutes=1),
+    )
+    return browser

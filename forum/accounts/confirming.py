@@ -1,0 +1,106 @@
+"""Using a mailed link or code: once, in its time, for its purpose."""
+
+import hmac
+from collections.abc import Collection
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from forum import clock
+from forum.accounts.asking import code_digest
+from forum.accounts.session import token_digest
+from forum.accounts.sign_in import user_with_address
+from forum.accounts.sign_in_link import CODE_TRIES, Purpose, SignInLink
+from forum.accounts.sign_up import AddressTaken, make_user
+from forum.accounts.user import User
+from forum.database import db
+from forum.outbox.message import send
+
+WAYS_IN = (Purpose.SIGN_IN, Purpose.SIGN_UP)
+
+
+class LinkSpent(Exception):
+    """The link was used or ran out between looking and using."""
+
+
+def find_link(token: str, purposes: Collection[Purpose]) -> SignInLink | None:
+    """Return the link with a token, usable or not; one for another purpose is nothing here."""
+    mine = (SignInLink.token_hash == token_digest(token)) & SignInLink.purpose.in_(purposes)
+    return db.session.scalar(select(SignInLink).where(mine))
+
+
+def find_request(browser: str) -> SignInLink | None:
+    """Return the newest link that the browser with this token asked for."""
+    return db.session.scalar(select(SignInLink).where(SignInLink.request_hash == token_digest(browser)))
+
+
+def link_by_code(browser: str, code: str) -> SignInLink | None:
+    """Return the link that a browser asked for, if this is its code. Every call counts as a try, so commit it."""
+    now = clock.now()
+    tries_left = (SignInLink.used_at.is_(None)) & (SignInLink.expires_at > now)
+    tries_left &= (SignInLink.request_hash == token_digest(browser)) & (SignInLink.code_tries < CODE_TRIES)
+    link = db.session.scalar(
+        update(SignInLink)
+        .where(tries_left)
+        .values(code_tries=SignInLink.code_tries + 1)
+        .returning(SignInLink)
+        .execution_options(populate_existing=True)
+    )
+    if link is None or not hmac.compare_digest(link.code_hash, code_digest(link.request_hash, code)):
+        return None
+    return link
+
+
+def person_of(link: SignInLink, *, name: str = "", password_hash: str | None = None) -> User:
+    """Use a link that leads in and return its person, whose account a sign-up makes here.
+
+    `name` replaces the name that was asked for, if given. `password_hash` is what the account gets: whoever
+    asked may not have been the owner of the address, so the caller decides whether theirs counts.
+    Raises: LinkSpent; NameTaken, when another has taken the name since; BadName.
+    """
+    _spend(link)
+    user = user_with_address(link.email)
+    if user is not None and (link.purpose == Purpose.SIGN_UP or user.id == link.user_id):
+        return user
+    if link.purpose != Purpose.SIGN_UP:
+        raise LinkSpent  # no account, or its address has changed since
+    try:
+        return make_user(name or link.name, link.email, password_hash=password_hash)
+    except AddressTaken:  # by another link of the same person, a moment ago
+        raise LinkSpent from None
+
+
+def change_address(link: SignInLink) -> User:
+    """Use a link that was mailed to a new address: it becomes the person's, and the old address is told.
+
+    Raises: LinkSpent, also when the address got an account of its own meanwhile.
+    """
+    _spend(link)
+    user: User | None = db.session.scalar(select(User).where(User.id == link.user_id).with_for_update())
+    if user is None or user_with_address(link.email) is not None:
+        raise LinkSpent
+    send("address-changed", user.email, new_address=link.email)
+    try:
+        with db.session.begin_nested():
+            user.email, user.email_confirmed_at = link.email, clock.now()
+    except IntegrityError:
+        raise LinkSpent from None
+    spend_links_of(user)
+    return user
+
+
+def spend_links_of(user: User) -> None:
+    """Make all links that were mailed to a person worthless."""
+    theirs = (SignInLink.user_id == user.id) & SignInLink.used_at.is_(None)
+    db.session.execute(update(SignInLink).where(theirs).values(used_at=clock.now()))
+
+
+def _spend(link: SignInLink) -> None:
+    """Mark a link as used; of two uses at once only one gets here."""
+    now = clock.now()
+    unused = (SignInLink.id == link.id) & SignInLink.used_at.is_(None) & (SignInLink.expires_at > now)
+    if (
+        db.session.scalar(update(SignInLink).where(unused).values(used_at=now).returning(SignInLink.id))
+        is None
+    ):
+        raise LinkSpent

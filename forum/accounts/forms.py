@@ -1,0 +1,137 @@
+"""What people fill in to sign up, to sign in and to change their account."""
+
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, EmailField, Field, PasswordField, RadioField, StringField, TextAreaField
+from wtforms.validators import DataRequired, Length, Optional, ValidationError
+
+from forum.accounts.address import BadAddress, clean_address
+from forum.accounts.password import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
+from forum.text.names import BadName, clean_name
+from forum.text.normal import normalise, one_line
+
+MAX_ABOUT_CHARACTERS = 500
+
+
+class AccountForm(FlaskForm):
+    """A form whose token is checked once for every POST, in forum/web.py."""
+
+    class Meta:
+        csrf = False
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)  # type: ignore[no-untyped-call]  # Flask-WTF has no types
+
+
+def tidy_line(text: str | None) -> str:
+    """Return what came in a field as one line."""
+    return one_line(text or "")
+
+
+def tidy(text: str | None) -> str:
+    """Return what came in a field in normal form."""
+    return normalise(text or "")
+
+
+def address_field(label: str = "E-mail address") -> Any:
+    """Return a field that holds an address as it is stored, once it is valid."""
+
+    def check(_form: Any, field: Field) -> None:
+        try:
+            field.data = clean_address(field.data)
+        except BadAddress as error:
+            raise ValidationError(str(error)) from None
+
+    return EmailField(label, [DataRequired("Write your e-mail address."), check], [tidy_line])
+
+
+def name_field() -> Any:
+    """Return a field that holds a name as it is stored, once it is valid."""
+
+    def check(_form: Any, field: Field) -> None:
+        try:
+            field.data = clean_name(field.data)
+        except BadName as error:
+            raise ValidationError(str(error)) from None
+
+    return StringField("Name", [DataRequired("Write the name that others will see."), check], [tidy_line])
+
+
+def new_password_field(label: str, *, optional: bool = True) -> Any:
+    """Return a field for a password that is chosen here: long enough, nothing else is asked of it."""
+    length = Length(
+        MIN_PASSWORD_CHARACTERS,
+        MAX_PASSWORD_CHARACTERS,
+        f"A password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters.",
+    )
+    first = Optional(strip_whitespace=False) if optional else DataRequired("Write the new password.")
+    return PasswordField(label, [first, length])
+
+
+class SignInForm(AccountForm):
+    """An address, and a password or none."""
+
+    email = address_field()
+    password = PasswordField("Password")
+
+
+class SignUpForm(AccountForm):
+    """A name, an address, and a password or none."""
+
+    name = name_field()
+    email = address_field()
+    password = new_password_field("Password")
+
+
+class CodeForm(AccountForm):
+    """The six digits of a mail; `name` only when the name was taken meanwhile."""
+
+    code = StringField("Code", [DataRequired("Write the six digits from the mail.")], [tidy_line])
+    name = StringField("Name", filters=[tidy_line])
+
+
+class LinkForm(AccountForm):
+    """What a mailed link may have to ask before it is used; mostly nothing."""
+
+    name = StringField("Name", filters=[tidy_line])
+    new_password = new_password_field("Password")
+
+
+class NameForm(AccountForm):
+    """A new name."""
+
+    name = name_field()
+
+
+class AboutForm(AccountForm):
+    """A few words on the person's page."""
+
+    about = TextAreaField(
+        "About you",
+        [Length(max=MAX_ABOUT_CHARACTERS, message=f"Keep it to {MAX_ABOUT_CHARACTERS} characters.")],
+        [tidy],
+    )
+
+
+class AddressForm(AccountForm):
+    """A new address; the password when there is one, since whoever has the address has the account."""
+
+    email = address_field("New e-mail address")
+    password = PasswordField("Your password")
+
+
+class PasswordForm(AccountForm):
+    """A new password, and the one until now when there is one."""
+
+    password = PasswordField("Your password until now")
+    new_password = new_password_field("New password", optional=False)
+
+
+class AppearanceForm(AccountForm):
+    """How pages look and whether single letters are keys."""
+
+    theme = RadioField(
+        "Colours", choices=[("", "As my device says"), ("light", "Light"), ("dark", "Dark")], default=""
+    )
+    keys = BooleanField("Single letters are keys, such as j for the next comment")

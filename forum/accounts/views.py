@@ -1,0 +1,298 @@
+"""Sign up, sign in and sign out: pages that answer alike whether or not an address has an account."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, flash, redirect, render_template, request
+from flask import session as cookie
+from werkzeug.wrappers import Response
+
+from forum import clock
+from forum.accounts.address import address_key, masked
+from forum.accounts.asking import SEND_AGAIN_AFTER, Origin, ask_again, ask_to_sign_in, ask_to_sign_up
+from forum.accounts.confirming import (
+    WAYS_IN,
+    LinkSpent,
+    find_link,
+    find_request,
+    link_by_code,
+    person_of,
+)
+from forum.accounts.device import device_words
+from forum.accounts.forms import CodeForm, LinkForm, SignInForm, SignUpForm
+from forum.accounts.password import hash_password
+from forum.accounts.session import end_session, token_digest
+from forum.accounts.sign_in import finish_sign_in, post_kept, user_by_password
+from forum.accounts.sign_in_link import Purpose, SignInLink
+from forum.accounts.sign_up import NameTaken, is_name_free
+from forum.database import db
+from forum.limits import forget, limit, wait_words
+from forum.text.names import BadName
+from forum.web import person, require, safe_path, visitor_key
+
+blueprint = Blueprint("accounts", __name__)
+
+TRIES = 8
+TRIES_OF_A_VISITOR = 40
+"""A school or an office may come from one network address."""
+TRY_WINDOW = timedelta(minutes=10)
+MAILS_AN_HOUR = 5
+MAILS_OF_A_VISITOR = 30
+KEPT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+Answer = Response | str | tuple[str, int]
+
+
+@blueprint.get("/sign-in")
+def show_sign_in() -> Answer:
+    """Show the form; a signed-in person goes on, or posts what was kept."""
+    if person() is None:
+        return _sign_in_page(SignInForm())
+    if _kept():
+        return render_template("accounts/post-kept.html", kept=_kept(), next_path=_next())
+    return redirect(_next(), 303)
+
+
+@blueprint.post("/sign-in")
+def sign_in() -> Answer:
+    """Sign in with the password, or mail a link and a code when there is none."""
+    form = SignInForm()
+    if not form.validate():
+        return _sign_in_page(form), 422
+    if not form.password.data:
+        limit_mails(form.email.data)
+        return _asked(ask_to_sign_in(form.email.data, _origin()))
+    limit("sign-in", visitor_key(), TRIES_OF_A_VISITOR, TRY_WINDOW, doubling=True)
+    limit("sign-in", address_key(form.email.data), TRIES, TRY_WINDOW, doubling=True)
+    user = user_by_password(form.email.data, form.password.data)
+    if user is None:
+        form.password.errors = [
+            "This address and this password do not go together. "
+            "Leave the password empty and we will send you a link."
+        ]
+        return _sign_in_page(form), 422
+    # The visitor's count stays: an own account must not be the way to guess at others for ever.
+    forget("sign-in", address_key(user.email))
+    address = finish_sign_in(user, _next(), _kept())
+    db.session.commit()
+    return redirect(address, 303)
+
+
+@blueprint.post("/sign-in/kept")
+def post_what_was_kept() -> Answer:
+    """Post what a person wrote before they signed in."""
+    require(person() is not None)
+    address = post_kept(person(), _kept()) or _next()
+    db.session.commit()
+    return redirect(address, 303)
+
+
+@blueprint.get("/sign-up")
+def show_sign_up() -> Answer:
+    """Show the form; a signed-in person goes on."""
+    if person() is not None:
+        return redirect(_next(), 303)
+    return _sign_up_page(SignUpForm())
+
+
+@blueprint.post("/sign-up")
+def sign_up() -> Answer:
+    """Mail a link and a code; the account is made when one of them is used."""
+    form = SignUpForm()
+    if not form.validate():
+        return _sign_up_page(form), 422
+    if not is_name_free(form.name.data):
+        form.name.errors = [str(NameTaken())]
+        return _sign_up_page(form), 422
+    limit_mails(form.email.data)
+    db.session.commit()  # nobody should wait for the hash
+    password_hash = hash_password(form.password.data) if form.password.data else None
+    return _asked(ask_to_sign_up(form.email.data, form.name.data, password_hash, _origin()))
+
+
+@blueprint.get("/sign-in/check")
+def show_check() -> Answer:
+    """Say that a mail was sent and take its code."""
+    link = find_request(cookie.get("asked", ""))
+    return _check_page(link, CodeForm()) if link else redirect("/sign-in", 303)
+
+
+@blueprint.post("/sign-in/check")
+def check_code() -> Answer:
+    """Sign in the browser that asked, with the code of the mail."""
+    limit("code", visitor_key(), TRIES_OF_A_VISITOR, TRY_WINDOW)
+    browser, form = cookie.get("asked", ""), CodeForm()
+    if not form.validate():
+        return _check_again(browser, form)
+    link = link_by_code(browser, re.sub(r"\D", "", form.code.data or ""))
+    db.session.commit()
+    if link is None:
+        form.code.errors = ["This code is wrong, used or too old. Look at the newest mail, or send another."]
+        return _check_again(browser, form)
+    try:
+        address = _enter(link, form.name.data or "", link.password_hash)
+    except (NameTaken, BadName) as error:
+        db.session.rollback()
+        form.name.errors = [str(error)]
+        return _check_again(browser, form)
+    except LinkSpent:
+        db.session.rollback()
+        form.code.errors = ["This code is wrong, used or too old. Look at the newest mail, or send another."]
+        return _check_again(browser, form)
+    return redirect(address, 303)
+
+
+@blueprint.post("/sign-in/again")
+def send_again() -> Answer:
+    """Mail what this browser asked for once more, half a minute later at the earliest."""
+    link = find_request(cookie.get("asked", ""))
+    if link is None:
+        return redirect("/sign-in", 303)
+    wait = link.created_at + SEND_AGAIN_AFTER - clock.now()
+    if wait > timedelta(0):
+        seconds = wait_words(-(-wait // timedelta(seconds=1)))
+        return _check_page(
+            link, CodeForm(), f"Wait a little for the mail. You can send it again in {seconds}."
+        ), 422
+    limit_mails(link.email)
+    return _asked(ask_again(link, _origin_of(link)))
+
+
+@blueprint.get("/sign-in/link/<token>")
+def show_link(token: str) -> Answer:
+    """Show one button; opening the link changes nothing, because mail programs open links too."""
+    link = find_link(token, WAYS_IN)
+    if link is None or not link.is_usable(clock.now()):
+        return _spent_page(token, link)
+    return _link_page(token, link, LinkForm())
+
+
+@blueprint.post("/sign-in/link/<token>")
+def use_link(token: str) -> Answer:
+    """Sign in on this browser, making the account first when the link is of a sign-up."""
+    limit("link", visitor_key(), TRIES_OF_A_VISITOR, TRY_WINDOW)
+    form = LinkForm()
+    fits = form.validate()
+    # Before the first SQL, so that nobody waits for the hash.
+    chosen = hash_password(form.new_password.data) if fits and form.new_password.data else None
+    link = find_link(token, WAYS_IN)
+    if link is None or not link.is_usable(clock.now()):
+        return _spent_page(token, link)
+    if not fits:
+        return _link_page(token, link, form), 422
+    try:
+        address = _enter(link, form.name.data or "", link.password_hash if _asked_here(link) else chosen)
+    except (NameTaken, BadName) as error:
+        db.session.rollback()
+        form.name.errors = [str(error)]
+        return _link_page(token, link, form), 422
+    except LinkSpent:
+        db.session.rollback()
+        return _spent_page(token, link)
+    return redirect(address, 303)
+
+
+@blueprint.post("/sign-in/link/<token>/again")
+def replace_link(token: str) -> Answer:
+    """Mail a new link to who holds an old one, for the same purpose."""
+    link = find_link(token, WAYS_IN)
+    if link is None:
+        return redirect("/sign-in", 303)
+    limit_mails(link.email)
+    return _asked(ask_again(link, _origin_of(link)))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Answer:
+    """End the session of this browser; a copy of its cookie opens nothing any more."""
+    end_session()
+    db.session.commit()
+    flash("You are signed out.")
+    return redirect("/", 303)
+
+
+def limit_mails(email: str) -> None:
+    """Count one mail to an address that anybody may have typed.
+
+    Raises: TooOften.
+    """
+    limit("mail", visitor_key(), MAILS_OF_A_VISITOR, timedelta(hours=1))
+    limit("mail", address_key(email), MAILS_AN_HOUR, timedelta(hours=1))
+
+
+def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
+    """Use a link, sign its person in, commit, and return where they go."""
+    next_path, kept = safe_path(link.next_path), link.kept
+    if kept and link.purpose == Purpose.SIGN_IN and not _asked_here(link):
+        # Somebody else may have asked, to have their words posted under this name: the owner is asked first.
+        next_path, kept = "/sign-in?" + urlencode({"kept": kept, "next": next_path}), ""
+    user = person_of(link, name=name, password_hash=password_hash)
+    address = finish_sign_in(user, next_path, kept)
+    db.session.commit()
+    return address
+
+
+def _asked(browser: str) -> Response:
+    db.session.commit()
+    cookie["asked"] = browser
+    return redirect("/sign-in/check", 303)
+
+
+def _asked_here(link: SignInLink) -> bool:
+    return token_digest(cookie.get("asked", "")) == link.request_hash
+
+
+def _next() -> str:
+    return safe_path(request.values.get("next"))
+
+
+def _kept() -> str:
+    kept = request.values.get("kept", "")
+    return kept if KEPT.match(kept) else ""
+
+
+def _origin() -> Origin:
+    return Origin(_next(), _kept(), device_words(request.user_agent.string))
+
+
+def _origin_of(link: SignInLink) -> Origin:
+    return Origin(safe_path(link.next_path), link.kept, device_words(request.user_agent.string))
+
+
+def _sign_in_page(form: SignInForm) -> str:
+    return render_template("accounts/sign-in.html", form=form, next_path=_next(), kept=_kept())
+
+
+def _sign_up_page(form: SignUpForm) -> str:
+    return render_template("accounts/sign-up.html", form=form, next_path=_next(), kept=_kept())
+
+
+def _check_again(browser: str, form: CodeForm) -> Answer:
+    link = find_request(browser)
+    return (_check_page(link, form), 422) if link else redirect("/sign-in", 303)
+
+
+def _check_page(link: SignInLink, form: CodeForm, problem: str = "") -> str:
+    form.name.data = form.name.data or link.name
+    values: dict[str, Any] = {"email": link.email, "kept": link.kept, "next_path": safe_path(link.next_path)}
+    return render_template("accounts/check.html", form=form, problem=problem, **values)
+
+
+def _link_page(token: str, link: SignInLink, form: LinkForm) -> str:
+    form.name.data = form.name.data or link.name
+    return render_template(
+        "accounts/link.html",
+        form=form,
+        token=token,
+        address=masked(link.email),
+        kept=link.kept,
+        is_new=link.purpose == Purpose.SIGN_UP,
+        # Whoever asked elsewhere may be somebody else, who would then know the password of this account.
+        asks_password=link.password_hash is not None and not _asked_here(link),
+    )
+
+
+def _spent_page(token: str, link: SignInLink | None) -> tuple[str, int]:
+    return render_template("accounts/link-spent.html", token=token, link=link), 410
