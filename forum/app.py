@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, Flask, current_app, session
 from flask_login import current_user
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -19,10 +19,14 @@ from forum.accounts.views import blueprint as accounts
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
+from forum.discussion.views import blueprint as discussion
+from forum.pages.comment import blueprint as comment
+from forum.pages.essay import blueprint as essay
+from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
-from forum.web import init_web
+from forum.web import init_web, person
 
-BLUEPRINTS: tuple[Blueprint, ...] = (accounts,)
+BLUEPRINTS: tuple[Blueprint, ...] = (accounts, discussion, essay, comment, profile)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -82,6 +86,7 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 def _template_values() -> dict[str, Any]:
     """Return what every template may use beside its own arguments."""
+    somebody = person()
     return {
         "site": {
             "name": current_app.config["SITE_NAME"],
@@ -90,4 +95,7 @@ def _template_values() -> dict[str, Any]:
         },
         "is_development": not current_app.config["IS_PRODUCTION"],
         "current_user": current_user,
+        "theme": somebody.theme if somebody else None,
+        "keys_off": somebody is not None and not somebody.uses_keys,
+        "posted_draft": session.pop("posted_draft", None) if "posted_draft" in session else None,
     }

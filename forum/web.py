@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 from flask import Flask, Response, abort, current_app, jsonify, render_template, request, session
 from flask_login import current_user
@@ -40,7 +40,7 @@ class Form(FlaskForm):
         csrf = False
 
     def __init__(self, formdata: Any = _Auto, **values: Any) -> None:
-        super().__init__(formdata, **values)
+        super().__init__(formdata, **values)  # type: ignore[no-untyped-call]
 
 
 class SignInNeeded(Exception):
@@ -93,6 +93,17 @@ def page_number() -> int:
     return max(1, int(given))
 
 
+def pages_of(path: str) -> Callable[[int], str]:
+    """Return a function from a page's number to its address, the other parts of the query kept."""
+    kept = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
+
+    def address(number: int) -> str:
+        query = urlencode([*kept, ("page", number)] if number > 1 else kept)
+        return f"{path}?{query}" if query else path
+
+    return address
+
+
 def large_body(kib: int) -> Callable[[View], View]:
     """Allow a view's requests a body of `kib` KiB, where the usual 256 do not hold what people send there."""
 
@@ -119,6 +130,7 @@ def init_web(app: Flask) -> None:
         WTF_CSRF_SSL_STRICT=True,
     )
     csrf.init_app(app)
+    app.jinja_env.globals["pages_of"] = pages_of
     app.before_request(_check_request)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _http_error)

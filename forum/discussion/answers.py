@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from flask import flash, jsonify, redirect, render_template
+from flask import flash, jsonify, redirect, render_template, session
 from werkzeug.wrappers import Response
 
 from forum import clock
@@ -93,7 +93,8 @@ def ask_again(form: ReportForm | AppealForm, act: str, comment: Comment, essay: 
 
 
 def posted(comment: Comment, essay: Essay) -> Answer:
-    """Answer a stored comment with the place where it is."""
+    """Answer a stored comment with the place where it is; the browser may forget its draft then."""
+    session["posted_draft"] = f"{essay.slug}:{comment.answers_id}" if comment.answers_id else essay.slug
     return done(comment, essay, posted_words(comment, essay))
 
 

@@ -104,6 +104,11 @@ class Comment(Base):
         return self.presence == Presence.LIVE and self.shown_number is not None
 
     @property
+    def is_waiting(self) -> bool:
+        """Tell whether it is live and its newest wording waits for a verdict."""
+        return self.presence == Presence.LIVE and self.newest.verdict == Verdict.HELD
+
+    @property
     def address(self) -> str:
         """Return the address of its own page."""
         return f"/comments/{self.id}"
@@ -134,7 +139,7 @@ class CommentRevision(Base):
     number: Mapped[int] = mapped_column(default=1)
     source: Mapped[Prose]
     html: Mapped[Prose]
-    renderer: Mapped[str] = mapped_column(String(40))
+    renderer: Mapped[str] = mapped_column(String(80))
     verdict: Mapped[Verdict] = one_of(Verdict, index=True)
     causes: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset)
     reason: Mapped[str] = mapped_column(String(20), default="")

@@ -1,6 +1,7 @@
 """What readers send: a comment, an edit, a report, an appeal."""
 
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import HiddenInput
 
@@ -44,7 +45,7 @@ class ReportForm(Form):
 
     reason = RadioField(
         "What is wrong with it?",
-        choices=list(REASONS.items()),
+        choices=[SelectChoice(code, words) for code, words in REASONS.items()],
         validators=[InputRequired("Choose what is wrong with it.")],
     )
     note = TextAreaField(

@@ -50,6 +50,12 @@ def posted_before(author: User, form_token: str) -> Comment | None:
     return db.session.scalar(select(Comment).where(mine))
 
 
+def first_wording(comment: Comment) -> CommentRevision:
+    """Return the words that a comment was posted with."""
+    first = (CommentRevision.comment_id == comment.id) & (CommentRevision.number == 1)
+    return db.session.scalars(select(CommentRevision).where(first)).one()
+
+
 def post_comment(
     author: User, essay: Essay, words: Rendered, form_token: str, parent: Comment | None = None
 ) -> Comment:

@@ -38,31 +38,18 @@ class Act(StrEnum):
     CLOSE = "close"
 
 
+NOT_ABOUT_ONE = frozenset({Act.READ, Act.COMMENT, Act.FOLLOW, Act.CLOSE})
+
+
 def rights(user: User | None, essay: Essay, comment: Comment | None, now: datetime) -> frozenset[Act]:
-    """Return every act that a person may do on an essay's discussion and, if given, on one of its comments.
+    """Return every act that a person may do on one comment, or without one, on somebody's comment in general.
 
     `user` None is a stranger. At most four small queries, and none for strangers beyond the essay.
     """
-    allowed: set[Act] = set()
-    can_read = essay.may_read_whole(user, now)
-    if can_read:
-        allowed.add(Act.READ)
-    if user is None:
-        return frozenset(allowed)
-    staff = is_staff(user, essay, now)
-    if comment is not None and comment.author_id == user.id:
-        allowed |= _over_own_words(user, essay, comment, now)
-    if not can_read:
-        return frozenset(allowed)
-    if _may_start_thread(user, essay, now):
-        allowed.add(Act.COMMENT)
-    if user.is_confirmed and user.standing(now) != Standing.BANNED and essay.is_published(now):
-        allowed.add(Act.FOLLOW)
-    if staff and essay.is_published(now):
-        allowed.add(Act.CLOSE)
-    if comment is not None:
-        allowed |= _towards(user, essay, comment, now, staff=staff)
-    return frozenset(allowed)
+    in_general = _in_general(user, essay, now)
+    if comment is None or user is None:
+        return in_general
+    return (in_general & NOT_ABOUT_ONE) | _towards(user, essay, comment, in_general, now)
 
 
 def is_staff(user: User | None, essay: Essay, now: datetime) -> bool:
@@ -92,40 +79,67 @@ def decision_on(comment: Comment) -> Event | None:
     )
 
 
-def _over_own_words(user: User, essay: Essay, comment: Comment, now: datetime) -> set[Act]:
+def _in_general(user: User | None, essay: Essay, now: datetime) -> frozenset[Act]:
+    """Collect what a person may do in a discussion, towards a comment that another reader wrote."""
+    if not essay.may_read_whole(user, now):
+        return frozenset()
+    allowed = {Act.READ}
+    if user is None:
+        return frozenset(allowed)
+    if _may_start_thread(user, essay, now):
+        allowed |= {Act.COMMENT, Act.REPLY}
+    if user.is_confirmed and user.standing(now) != Standing.BANNED and essay.is_published(now):
+        allowed.add(Act.FOLLOW)
+    if _is_in_standing(user, now) and subscription_state(user, now) in SUBSCRIBED | {State.GRACE}:
+        allowed.add(Act.REPORT)
+        if _is_open(essay, now):
+            allowed.add(Act.REACT)
+    if is_staff(user, essay, now):
+        allowed |= {Act.MODERATE, Act.PIN, Act.FEATURE}
+        if essay.is_published(now):
+            allowed.add(Act.CLOSE)
+    return frozenset(allowed)
+
+
+def _towards(
+    user: User, essay: Essay, comment: Comment, in_general: frozenset[Act], now: datetime
+) -> set[Act]:
+    """Narrow what a person may do in general down to one comment."""
+    allowed: set[Act] = set()
+    own = comment.author_id == user.id
+    if own:
+        allowed |= _over_own_words(user, essay, comment, in_general, now)
+    may_reply = Act.REPLY in in_general or _may_go_on_in(user, essay, comment, now)
+    answerable = comment.visible or (Act.MODERATE in in_general and comment.is_waiting)
+    if may_reply and answerable:
+        allowed.add(Act.REPLY)
+    if comment.visible and not own:
+        allowed |= in_general & {Act.REACT, Act.REPORT}
+    if comment.author_id == essay.author_id:
+        allowed.discard(Act.REPORT)
+    if comment.presence in (Presence.LIVE, Presence.HIDDEN):
+        allowed |= in_general & {Act.MODERATE}
+    if comment.visible:
+        allowed |= in_general & ({Act.FEATURE, Act.PIN} if comment.depth == 0 else {Act.FEATURE})
+    return allowed
+
+
+def _over_own_words(
+    user: User, essay: Essay, comment: Comment, in_general: frozenset[Act], now: datetime
+) -> set[Act]:
     """Withdrawing and appealing stay open to everyone, whatever became of their standing or subscription."""
     allowed: set[Act] = set()
     if comment.presence == Presence.LIVE:
         allowed.add(Act.WITHDRAW)
+    if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
+        return allowed
     refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
-    refused = refused and comment.presence in (Presence.LIVE, Presence.HIDDEN) and comment.ban_id is None
     if refused and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)
-    revisable = comment.presence == Presence.LIVE or (refused and comment.newest.verdict != Verdict.HELD)
-    if revisable and comment.ban_id is None and _may_write_below(user, essay, comment, now):
+    one_is_open = comment.presence == Presence.HIDDEN and comment.newest.verdict == Verdict.HELD
+    may_write = Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now)
+    if may_write and not one_is_open:
         allowed.add(Act.EDIT)
-    return allowed
-
-
-def _towards(user: User, essay: Essay, comment: Comment, now: datetime, *, staff: bool) -> set[Act]:
-    """Collect the acts on a comment that do not depend on having written it."""
-    allowed: set[Act] = set()
-    waiting = comment.presence == Presence.LIVE and comment.newest.verdict == Verdict.HELD
-    if _may_write_below(user, essay, comment, now) and (comment.visible or (staff and waiting)):
-        allowed.add(Act.REPLY)
-    own = comment.author_id == user.id
-    subscribed = subscription_state(user, now) in SUBSCRIBED | {State.GRACE}
-    if comment.visible and not own and subscribed and _is_in_standing(user, now):
-        if _is_open(essay, now):
-            allowed.add(Act.REACT)
-        if comment.author_id != essay.author_id:
-            allowed.add(Act.REPORT)
-    if staff and comment.presence in (Presence.LIVE, Presence.HIDDEN):
-        allowed.add(Act.MODERATE)
-    if staff and comment.visible:
-        allowed.add(Act.FEATURE)
-        if comment.depth == 0:
-            allowed.add(Act.PIN)
     return allowed
 
 
@@ -140,15 +154,13 @@ def _may_start_thread(user: User, essay: Essay, now: datetime) -> bool:
     return state in (PAYING if essay.comments == CommentPolicy.PAID else SUBSCRIBED)
 
 
-def _may_write_below(user: User, essay: Essay, comment: Comment, now: datetime) -> bool:
-    """Tell whether a person may write in a comment's thread; in the grace days, in those that they began."""
-    if not essay.may_read_whole(user, now):
-        return False
-    if _may_start_thread(user, essay, now):
-        return True
+def _may_go_on_in(user: User, essay: Essay, comment: Comment, now: datetime) -> bool:
+    """Tell whether a person may write in a comment's thread in their grace days: they began it."""
     if essay.comments == CommentPolicy.AUTHOR_ONLY or not _is_open(essay, now):
         return False
-    if not _is_in_standing(user, now) or subscription_state(user, now) != State.GRACE:
+    if not essay.may_read_whole(user, now) or not _is_in_standing(user, now):
+        return False
+    if subscription_state(user, now) != State.GRACE:
         return False
     root = db.session.get(Comment, comment.root_comment_id)
     return root is not None and root.author_id == user.id

@@ -27,6 +27,7 @@ from forum.discussion.kept import find_kept, keep_comment, post_kept
 from forum.discussion.posting import (
     appeal_decision,
     edit_comment,
+    first_wording,
     lock_discussion,
     post_comment,
     posted_before,
@@ -45,6 +46,7 @@ from forum.web import csrf, person, require, require_found, safe_path, visitor_k
 
 KEPT_AN_HOUR = 20
 NOT_HERE = "The comment you answer is not in this discussion. Post to the essay instead?"
+SENT_BEFORE = "This form was posted before, with other words. Post these as a new comment?"
 REMOVED = "The comment you were answering has been removed. Post to the essay instead?"
 
 blueprint = Blueprint("discussion", __name__)
@@ -165,7 +167,7 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
     lock_discussion(user.id, essay.id)
     form_token = form.form_token.data or new_form_token()
     if earlier := posted_before(user, form_token):
-        return posted(earlier, essay)
+        return _posted_before(earlier, form, essay, words)
     parent = _parent(form, essay)
     if form.parent_id.data and parent is None:
         form.parent_id.data = ""
@@ -185,6 +187,14 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
         db.session.rollback()
         comment = require_found(posted_before(user, form_token))
     return posted(comment, essay)
+
+
+def _posted_before(earlier: Comment, form: CommentForm, essay: Essay, words: Rendered) -> Answer:
+    """Answer a form that was sent before: the same words are the same comment, others must not be lost."""
+    if first_wording(earlier).source == words.source:
+        return posted(earlier, essay)
+    form.form_token.data = new_form_token()
+    return compose(form, essay, 409, [SENT_BEFORE])
 
 
 def _keep(form: CommentForm, essay: Essay) -> Answer:

@@ -75,6 +75,8 @@ def upgrade() -> None:
         ),
         sa.Column("about", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("theme", sa.String(length=10), nullable=False),
+        sa.Column("uses_keys", sa.Boolean(), nullable=False),
         sa.Column("is_held", sa.Boolean(), nullable=False),
         sa.Column("suspended_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("banned_at", sa.DateTime(timezone=True), nullable=True),
@@ -370,6 +372,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_essay_revision_essay_id"), ["essay_id"], unique=False)
 
     op.create_table(
+        "essay_set_aside",
+        sa.Column("essay_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("editor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("title", sa.String(length=300), nullable=False),
+        sa.Column("subtitle", sa.String(length=300), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["editor_id"], ["user.id"], name=op.f("fk_essay_set_aside_editor_id_user")),
+        sa.ForeignKeyConstraint(["essay_id"], ["essay.id"], name=op.f("fk_essay_set_aside_essay_id_essay")),
+        sa.PrimaryKeyConstraint("essay_id", "editor_id", name=op.f("pk_essay_set_aside")),
+    )
+    op.create_table(
         "essay_tag",
         sa.Column("essay_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("slug", sa.String(length=60), nullable=False),
@@ -400,7 +414,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("html", sa.Text(), nullable=False),
-        sa.Column("renderer", sa.String(length=40), nullable=False),
+        sa.Column("renderer", sa.String(length=80), nullable=False),
         sa.Column(
             "verdict",
             sa.Enum(
@@ -582,6 +596,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_essay_tag_slug"))
 
     op.drop_table("essay_tag")
+    op.drop_table("essay_set_aside")
     with op.batch_alter_table("essay_revision", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_essay_revision_essay_id"))
         batch_op.drop_index(batch_op.f("ix_essay_revision_editor_id"))

@@ -1,0 +1,81 @@
+"""One comment on a page of its own, with what is around it and every act its reader may do, as plain forms."""
+
+from flask import Blueprint, abort, jsonify, redirect, render_template
+
+from forum import clock
+from forum.database import db
+from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
+from forum.discussion.comment import Comment
+from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
+from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.rights import Act, may_see, rights
+from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
+from forum.essays.essay import Essay
+from forum.pages.essay import thread_html, with_own_parts
+from forum.site.settings import site_settings
+from forum.text.markdown import MAX_CHARACTERS
+from forum.web import person, require_found, wants_json
+
+blueprint = Blueprint("comment", __name__)
+
+
+@blueprint.get("/comments/<int:comment_id>")
+def comment_page(comment_id: int) -> Answer:
+    """Show a comment: the chain above it, itself, what may be done with it, and the replies below it."""
+    comment: Comment = require_found(db.session.get(Comment, comment_id))
+    essay, user, now = comment.essay, person(), clock.now()
+    if not may_see(user, essay, comment, now):
+        abort(404)
+    may = rights(user, essay, comment, now)
+    if wants_json():
+        return jsonify(as_json(comment) if comment.visible or user else {"id": comment.id, "visible": False})
+    node = comment_with_replies(essay, comment)
+    unseen = comment.author_id == user.id or Act.MODERATE in may if user is not None else False
+    ids = [below.id for below in walk([node])]
+    return render_template(
+        "pages/comment.html",
+        essay=essay,
+        comment=comment,
+        node=_as_seen(node, comment, essay) if unseen else node,
+        sentence=waiting_sentence(comment, essay) if unseen and _differs(comment) else None,
+        own=user is not None and comment.author_id == user.id,
+        may=may,
+        parents=parents_of(essay, comment) if Act.READ in may else [],
+        replies=with_own_parts(thread_html(node.replies), user, essay, ids, now) if node.replies else "",
+        place=place_of(comment, essay),
+        refusal=why_nobody(essay, now) if user is None else why_not(user, essay, now),
+        forms_for=_forms(comment),
+        house_rules=site_settings().house_rules,
+        max_characters=MAX_CHARACTERS,
+    )
+
+
+@blueprint.get("/comments/<int:comment_id>/reply")
+def reply_page(comment_id: int) -> Answer:
+    """Lead to the reply form of a comment."""
+    return redirect(f"/comments/{comment_id}#compose", 303)
+
+
+def _differs(comment: Comment) -> bool:
+    """Tell whether the newest wording is not what readers see."""
+    return not comment.visible or comment.newest_number != comment.shown_number
+
+
+def _as_seen(node: Node, comment: Comment, essay: Essay) -> Node:
+    """Return the comment with its newest wording, for its writer and the moderators."""
+    if not _differs(comment):
+        return node
+    seen = waiting_node(comment, essay)
+    seen.depth = 0
+    return seen
+
+
+def _forms(comment: Comment) -> dict[str, CommentForm | EditForm | ReportForm | AppealForm]:
+    reply = CommentForm(formdata=None, form_token=new_form_token())
+    edit = EditForm(formdata=None, body=comment.newest.source, revision=comment.newest_number)
+    return {
+        "reply": reply,
+        "edit": edit,
+        "report": ReportForm(formdata=None),
+        "appeal": AppealForm(formdata=None),
+    }

@@ -1,0 +1,179 @@
+"""The essay with its discussion: one part that is the same for everyone, and around it what is the viewer's own."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Blueprint, abort, jsonify, redirect, render_template, request
+from markupsafe import Markup
+from sqlalchemy import select
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.answers import Answer, new_form_token, waiting_sentence
+from forum.discussion.comment import Comment
+from forum.discussion.forms import CommentForm
+from forum.discussion.reaction import Reaction
+from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.rights import Act, rights
+from forum.discussion.screening import causes_to_hold
+from forum.discussion.thread import Node, Order, thread_page, unseen_comments_of, waiting_node
+from forum.essays.essay import Essay, find_essay
+from forum.notifications.follow import is_following
+from forum.site.settings import site_settings
+from forum.text.markdown import MAX_CHARACTERS
+from forum.web import page_number, person, wants_json
+
+MARKER = re.compile(r"<!--(own|liked|below):(\d+)-->")
+
+blueprint = Blueprint("essay", __name__)
+
+
+@dataclass(frozen=True)
+class SharedThread:
+    """A page of a discussion as everyone gets it: a function of the thread's version, the order and the page."""
+
+    html: str
+    ids: list[int]
+    count: int
+
+
+@blueprint.get("/essays/<slug>")
+def essay_page(slug: str) -> Answer:
+    """Show an essay and one page of its discussion."""
+    user, now = person(), clock.now()
+    essay = find_essay(slug)
+    if essay is None or (essay.is_withdrawn() and essay.published_at is None):
+        abort(404)
+    if essay.is_withdrawn() and not essay.may_edit(user):
+        abort(410)
+    if not essay.may_see(user, now):
+        abort(404)
+    if essay.slug != slug:
+        query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+        return redirect(essay.path + query, 301)
+    may = rights(user, essay, None, now)
+    order, number = _order(), page_number()
+    shared = shared_thread(essay, order, number) if Act.READ in may else SharedThread("", [], 1)
+    if number > shared.count:
+        abort(404)
+    if wants_json():
+        return _as_json(essay, order, number)
+    return _page(essay, user, may, order, number, shared, now)
+
+
+def shared_thread(essay: Essay, order: Order, number: int) -> SharedThread:
+    """Render one page of threads for everyone; nothing in it depends on who looks."""
+    page = thread_page(essay, order, number, site_settings().threads_per_page)
+    return SharedThread(thread_html(page.nodes), page.ids(), page.count)
+
+
+def thread_html(nodes: list[Node]) -> str:
+    """Render threads, with markers where the viewer's own parts go."""
+    return render_template("discussion/_thread.html", nodes=nodes)
+
+
+def with_own_parts(html: str, user: User | None, essay: Essay, ids: list[int], now: datetime) -> Markup:
+    """Put a viewer's own parts at the markers: their controls, their thanks, their waiting comments. Four queries."""
+    parts = _own_parts(user, essay, ids, now) if user is not None else {}
+    return Markup(MARKER.sub(lambda found: parts.get((found[1], int(found[2])), ""), html))  # noqa: S704
+
+
+def _page(
+    essay: Essay,
+    user: User | None,
+    may: frozenset[Act],
+    order: Order,
+    number: int,
+    shared: SharedThread,
+    now: datetime,
+) -> str:
+    form = CommentForm(formdata=None)
+    form.form_token.data = new_form_token() if user is not None else ""
+    return render_template(
+        "pages/essay.html",
+        essay=essay,
+        now=now,
+        whole=essay.may_read_whole(user, now),
+        may=may,
+        thread=with_own_parts(shared.html, user, essay, shared.ids, now),
+        order=order,
+        orders=Order,
+        number=number,
+        page_count=shared.count,
+        address_of=lambda page: _address(essay, order, page),
+        form=form,
+        refusal=_refusal(user, essay, may, now),
+        first_is_held=user is not None and bool(causes_to_hold(user, essay, now)),
+        following=user is not None and is_following(user, essay.id),
+        house_rules=site_settings().house_rules,
+        max_characters=MAX_CHARACTERS,
+    )
+
+
+def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime) -> str | None:
+    """Return what stands in place of the composer; strangers have one, their words are kept."""
+    if user is None:
+        return why_nobody(essay, now)
+    return None if Act.COMMENT in may else why_not(user, essay, now)
+
+
+def _own_parts(user: User, essay: Essay, ids: list[int], now: datetime) -> dict[tuple[str, int], str]:
+    parts: dict[tuple[str, int], str] = {}
+    mine = select(Comment.id).where(Comment.id.in_(ids), Comment.author_id == user.id, Comment.visible)
+    for comment_id in db.session.scalars(mine):
+        parts["own", comment_id] = render_template("discussion/_own.html", comment_id=comment_id)
+    thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
+    for comment_id in db.session.scalars(thanked):
+        parts["liked", comment_id] = render_template("discussion/_liked.html")
+    waiting = [comment for comment in unseen_comments_of(user, essay) if not comment.visible]
+    for place in {_place(comment, ids) for comment in waiting}:
+        here = [
+            (waiting_node(comment, essay), waiting_sentence(comment, essay))
+            for comment in waiting
+            if _place(comment, ids) == place
+        ]
+        parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
+    return parts
+
+
+def _place(comment: Comment, ids: list[int]) -> int:
+    """Return the comment on this page below which a waiting one stands, 0 for the end of the page."""
+    return comment.parent_id if comment.parent_id in ids else 0
+
+
+def _order() -> Order:
+    given = request.args.get("sort", Order.OLDEST.value)
+    return Order(given) if given in {order.value for order in Order} else Order.OLDEST
+
+
+def _address(essay: Essay, order: Order, page: int) -> str:
+    query = [f"page={page}"] if page > 1 else []
+    query += [f"sort={order}"] if order != Order.OLDEST else []
+    return f"{essay.path}{'?' if query else ''}{'&'.join(query)}#discussion"
+
+
+def _as_json(essay: Essay, order: Order, number: int) -> Answer:
+    page = thread_page(essay, order, number, site_settings().threads_per_page)
+    return jsonify(
+        title=essay.title,
+        url=essay.path,
+        thread_version=essay.thread_version,
+        page=page.number,
+        pages=page.count,
+        comments=[_node_as_json(node) for node in page.nodes],
+    )
+
+
+def _node_as_json(node: Node) -> dict[str, object]:
+    return {
+        "id": node.id,
+        "name": node.name if node.gone is None else None,
+        "gone": node.gone,
+        "html": node.html,
+        "likes": node.likes,
+        "created_at": node.created_at.isoformat(),
+        "more": node.more,
+        "replies": [_node_as_json(reply) for reply in node.replies],
+    }

@@ -1,0 +1,54 @@
+"""A person's comments: what everyone may see of them, and what became of each for the person alone."""
+
+from flask import Blueprint, render_template
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import joinedload
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import Page, db, page_of
+from forum.discussion.answers import Answer, waiting_sentence
+from forum.discussion.comment import Comment, Presence
+from forum.essays.essay import Access, Essay
+from forum.web import page_number, person, require, require_found
+
+COMMENTS_PER_PAGE = 20
+
+blueprint = Blueprint("profile", __name__)
+
+
+@blueprint.get("/readers/<int:user_id>")
+def profile(user_id: int) -> Answer:
+    """Show a person's visible comments on essays that everyone may read, newest first."""
+    user: User = require_found(db.session.get(User, user_id))
+    public = and_(Comment.visible, Essay.published(clock.now()), Essay.access == Access.PUBLIC)
+    page = _comments(user, page_number(), public)
+    return render_template("pages/profile.html", user=user, page=page, own=user == person())
+
+
+@blueprint.get("/account/comments")
+def own_comments() -> Answer:
+    """Show a person all their comments with what became of each."""
+    user = person()
+    require(user is not None)
+    page = _comments(user, page_number(), Comment.presence != Presence.ERASED)
+    states = {comment.id: _state(comment) for comment in page.rows}
+    return render_template("pages/own_comments.html", user=user, page=page, states=states)
+
+
+def _comments(user: User, number: int, condition: ColumnElement[bool]) -> Page[Comment]:
+    mine = (
+        select(Comment)
+        .join(Essay, Essay.id == Comment.essay_id)
+        .where(Comment.author_id == user.id, condition)
+    )
+    loaded = mine.options(joinedload(Comment.essay), joinedload(Comment.shown), joinedload(Comment.newest))
+    return page_of(loaded.order_by(Comment.id.desc()), number, COMMENTS_PER_PAGE)
+
+
+def _state(comment: Comment) -> str:
+    if comment.presence == Presence.WITHDRAWN:
+        return "You withdrew it."
+    if comment.visible and comment.newest_number == comment.shown_number:
+        return "Posted."
+    return waiting_sentence(comment, comment.essay)
