@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum.accounts.user import Role, User
 from forum.database import Base, Id, Line, Moment, Prose, db, one_of, reference
+from forum.essays.revision import EssayWords
 from forum.site.settings import Premoderation
 from forum.subscriptions.subscription import State, subscription_state
 
@@ -36,7 +37,6 @@ class Opening:
     """The part of an essay that everyone may read."""
 
     html: str
-    excerpt: str
 
 
 class Essay(Base):
@@ -118,14 +118,20 @@ class Essay(Base):
     @property
     def opening(self) -> "Opening":
         """Return what everyone may read: all of a public essay, else the part before its mark, else nothing."""
-        if self.access == Access.PUBLIC:
-            return Opening(self.html, self.excerpt)
-        return Opening(self.preview_html or "", self.excerpt if self.preview_html else "")
+        return Opening(self.html if self.access == Access.PUBLIC else self.preview_html or "")
 
     @property
     def summary(self) -> str:
-        """Return a line about the essay that everyone may read."""
-        return self.subtitle or self.opening.excerpt
+        """Return a line about the essay that everyone may read; lists need not load the text for it."""
+        if self.subtitle:
+            return self.subtitle
+        # The excerpt comes from the part before the mark, if there is a mark.
+        return self.excerpt if self.access == Access.PUBLIC or self.preview_html else ""
+
+    @property
+    def words(self) -> EssayWords:
+        """Return what the essay says, as it was typed."""
+        return EssayWords(self.title, self.subtitle, self.source)
 
     def as_article(self, site_url: str) -> dict[str, Any]:
         """Return the essay as a schema.org Article, of whose text only the summary is told."""
