@@ -8,12 +8,15 @@ export function start(forms) {
 
 function watch(form) {
   const state = form.querySelector("[data-state]");
-  let saved = fingerprint(form), running = false, stopped = false;
+  let saved = fingerprint(form), running = null, stopped = false;
 
-  async function save() {
+  function save() {
+    if (fingerprint(form) === saved || running || stopped) return;
+    running = send().finally(() => { running = null; });
+  }
+
+  async function send() {
     const now = fingerprint(form);
-    if (now === saved || running || stopped) return;
-    running = true;
     try {
       const answer = await fetch(form.dataset.autosave, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" } });
       const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
@@ -23,16 +26,23 @@ function watch(form) {
       } else if (answer.ok) {
         adopt(form, told);
         saved = now;
-        say(state, `Saved ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`);
+        say(state, `Saved ${new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`);
       } else say(state, "Not saved. Trying again in ten seconds.");
     } catch {
       say(state, "We could not reach the server. Trying again in ten seconds.");
     }
-    running = false;
   }
 
+  // Sent beside a save under way, the form would name a version that this save is about to replace: it would conflict with itself.
+  form.addEventListener("submit", (event) => {
+    if (!running) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    running.then(() => form.requestSubmit(event.submitter));
+  });
+
   setInterval(save, every);
-  form.addEventListener("focusout", save);
+  form.addEventListener("focusout", (event) => { if (!event.relatedTarget?.closest("button")) save(); });
   form.addEventListener("input", () => { if (!stopped && state.textContent.startsWith("Saved")) state.textContent = ""; });
   document.addEventListener("visibilitychange", save);
 }
