@@ -1,18 +1,33 @@
 """Every command of `forum`, a few lines each."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import click
 from flask import current_app
 from flask.cli import FlaskGroup
 
+from forum.accounts.address import BadAddress, clean_address
+from forum.accounts.asking import link_for
+from forum.accounts.password import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, hash_password
+from forum.accounts.role import LastAdmin, change_role
+from forum.accounts.sign_in import user_with_address
+from forum.accounts.sign_up import AddressTaken, NameTaken, make_user
+from forum.accounts.user import Role, User
 from forum.app import create_app
-from forum.config import UnsafeSettings
+from forum.config import UnsafeSettings, read_settings
 from forum.database import db
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
+from forum.outbox.worker import run_worker
+from forum.server import serve
+from forum.site.audit import record
+from forum.text.names import BadName
 
 forum = FlaskGroup(
     name="forum",
@@ -57,6 +72,103 @@ def list_essays(as_json: bool) -> None:
         return
     for one in facts:
         click.echo(f"{one['state']:<10} {(one['published_at'] or '-'):<20} {one['address']}  {one['title']}")
+
+
+@forum.command("serve", with_appcontext=False)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--workers", default=2, show_default=True, help="How many web processes.")
+def run_server(host: str, port: int, workers: int) -> None:
+    """Serve the site, with the mail worker beside it, until stopped."""
+    read_settings()  # what is unsafe is said here, once, and not by every process
+    serve(host, port, workers)
+
+
+@forum.command("worker")
+@click.option(
+    "--with-parent", is_flag=True, help="Stop when standard input is closed, as by the end of the server."
+)
+def work(with_parent: bool) -> None:
+    """Send the mails of the outbox until stopped."""
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _number, _frame: stop.set())
+    if with_parent:
+        Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
+    run_worker(stop)
+
+
+def _stop_with_parent(stop: Event) -> None:
+    sys.stdin.read()
+    stop.set()
+
+
+@forum.group("users")
+def users() -> None:
+    """Make accounts, give roles, help people in."""
+
+
+@users.command("add")
+@click.argument("email")
+@click.option("--name", required=True, help="The name that others see.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.READER.value)
+@click.option("--password-stdin", is_flag=True, help="Read a password from the first line of standard input.")
+def add_user(email: str, name: str, role: str, password_stdin: bool) -> None:
+    """Make an account whose address needs no confirmation."""
+    password_hash = hash_password(_password_from_stdin()) if password_stdin else None
+    with _one_line_errors():
+        user = make_user(name, clean_address(email), role=Role(role), password_hash=password_hash)
+        record(None, "add-user", f"user:{user.id}", role=role)
+        db.session.commit()
+    click.echo(f"Added {user.name} <{user.email}>, {user.role.value}.")
+
+
+@users.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def give_role(email: str, role: str) -> None:
+    """Give a person another role; they have to sign in again."""
+    with _one_line_errors():
+        user = _account(email)
+        change_role(user, Role(role), actor_id=None)
+        db.session.commit()
+    click.echo(f"{user.name} <{user.email}> is now {user.role.value}.")
+
+
+@users.command("link")
+@click.argument("email")
+def make_link(email: str) -> None:
+    """Print a link that signs a person in once, within 15 minutes."""
+    with _one_line_errors():
+        address = link_for(_account(email))
+        db.session.commit()
+    click.echo(address)
+
+
+def _account(email: str) -> User:
+    user = user_with_address(clean_address(email))
+    if user is None:
+        raise click.ClickException(f"There is no account with the address {email}.")
+    return user
+
+
+def _password_from_stdin() -> str:
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise click.ClickException(
+            f"A password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters."
+        )
+    return password
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (BadAddress, BadName, NameTaken, LastAdmin) as error:
+        raise click.ClickException(str(error)) from None
+    except AddressTaken:
+        raise click.ClickException("There is an account with this address already.") from None
 
 
 def main() -> None:
