@@ -12,7 +12,6 @@ import forum.discussion.posting
 import forum.essays.revision
 import forum.moderation.ban
 import forum.notifications.follow
-import forum.outbox.message
 import forum.site.audit  # noqa: F401
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
@@ -20,13 +19,14 @@ from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
 from forum.discussion.views import blueprint as discussion
+from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.web import init_web, person
 
-BLUEPRINTS: tuple[Blueprint, ...] = (accounts, discussion, essay, comment, profile)
+BLUEPRINTS: tuple[Blueprint, ...] = (outbox, accounts, discussion, essay, comment, profile)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

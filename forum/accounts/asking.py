@@ -66,6 +66,14 @@ def ask_again(link: SignInLink, origin: Origin) -> str:
     return ask_to_sign_in(link.email, origin)
 
 
+def link_for(user: User) -> str:
+    """Return the address of a link that signs a person in once, for whoever has the command line."""
+    link = _new_link(Purpose.SIGN_IN, user.email, user)
+    token, _code, _browser = _give_secrets(link)
+    db.session.add(link)
+    return _url(link, token)
+
+
 def code_digest(request_hash: str, code: str) -> str:
     """Return what is stored of a code: of six digits a plain digest would soon be guessed."""
     key = current_app.config["SECRET_KEY"].encode()
@@ -85,19 +93,29 @@ def _new_link(purpose: Purpose, email: str, user: User | None) -> SignInLink:
 
 
 def _mail(kind: str, link: SignInLink, origin: Origin) -> str:
-    token, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    code = f"{secrets.randbelow(1_000_000):06}"
-    link.token_hash, link.request_hash = token_digest(token), token_digest(browser)
-    link.code_hash = code_digest(link.request_hash, code)
+    token, code, browser = _give_secrets(link)
     link.next_path, link.kept = origin.next_path, origin.kept
     db.session.add(link)
-    page = "account/address" if link.purpose == Purpose.CHANGE_ADDRESS else "sign-in/link"
     send(
         kind,
         link.email,
-        link_url=f"{current_app.config['SITE_URL']}/{page}/{token}",
+        link_url=_url(link, token),
         code=f"{code[:3]} {code[3:]}",
         device=origin.device,
         minutes=LINK_LIFETIME // timedelta(minutes=1),
     )
     return browser
+
+
+def _give_secrets(link: SignInLink) -> tuple[str, str, str]:
+    """Return a new token, code and name of the asking browser; the row keeps only what tells them again."""
+    token, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    code = f"{secrets.randbelow(1_000_000):06}"
+    link.token_hash, link.request_hash = token_digest(token), token_digest(browser)
+    link.code_hash = code_digest(link.request_hash, code)
+    return token, code, browser
+
+
+def _url(link: SignInLink, token: str) -> str:
+    page = "account/address" if link.purpose == Purpose.CHANGE_ADDRESS else "sign-in/link"
+    return f"{current_app.config['SITE_URL']}/{page}/{token}"

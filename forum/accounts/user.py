@@ -44,6 +44,9 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     about: Mapped[Prose] = mapped_column(default="")
     created_at: Mapped[Moment] = mapped_column(index=True)
 
+    theme: Mapped[str] = mapped_column(String(10), default="")  # light, dark, or "" for what the device says
+    uses_keys: Mapped[bool] = mapped_column(default=True)
+
     is_held: Mapped[bool] = mapped_column(default=False)
     suspended_until: Mapped[Moment | None]
     banned_at: Mapped[Moment | None]

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from flask import current_app, render_template
+from flask import current_app
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,12 +44,17 @@ def send(kind: str, to_address: str, *, not_before: datetime | None = None, **va
     message = Message(
         kind=kind,
         to_address=to_address,
-        subject=one_line(render_template(str(folder / "subject.txt"), **values))[:300],
-        text=render_template(str(folder / "body.txt"), **values),
-        html=render_template(str(folder / "body.html"), **values),
+        subject=one_line(_render(folder / "subject.txt", values))[:300],
+        text=_render(folder / "body.txt", values),
+        html=_render(folder / "body.html", values),
         message_id=f"<{uuid.uuid4().hex}@{current_app.config['MAIL_DOMAIN']}>",
         created_at=now,
         not_before=not_before or now,
     )
     db.session.add(message)
     return message
+
+
+def _render(template: PurePosixPath, values: dict[str, Any]) -> str:
+    """Render without the values that every page gets: a mail knows nothing of the visitor, if there is one."""
+    return current_app.jinja_env.get_template(str(template)).render(values)
