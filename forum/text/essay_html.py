@@ -14,10 +14,11 @@ from markdown.extensions import Extension
 from markdown.extensions.footnotes import FootnoteExtension
 from markdown.extensions.tables import TableExtension
 from markdown.inlinepatterns import InlineProcessor, SimpleTagInlineProcessor
+from markdown.util import AtomicString
 
 from forum.text.excerpt import plain_text, shorten
 from forum.text.markdown import bare_links
-from forum.text.safe_html import clean_essay_draft, clean_essay_html
+from forum.text.safe_html import MORE_CLASS, clean_essay_draft, clean_essay_html
 
 EXCERPT_CHARACTERS = 240
 
@@ -88,7 +89,7 @@ def _mark_more(html: str) -> str:
 
     Only a real mark is left to find here; inside code it is written with &lt; by now.
     """
-    return _MORE.sub('<span class="more"></span>', html)
+    return _MORE.sub(f'<span class="{MORE_CLASS}"></span>', html)
 
 
 class _SameMarksAsComments(Extension):
@@ -112,7 +113,7 @@ class _BareLink(InlineProcessor):
         if not is_url:
             return None, None, None
         link = ElementTree.Element("a", href=url)
-        link.text = url
+        link.text = AtomicString(url)  # no dashes or emphasis are made in it
         return link, m.start(), m.start() + len(url)
 
 
@@ -259,7 +260,7 @@ def _wrap_tables(essay: ElementTree.Element) -> None:
             cell.set("scope", "col")
 
 
-_ALIGNMENTS = {"left": "align-start", "center": "align-center", "right": "align-end"}
+_ALIGNMENTS = {"center": "align-center", "right": "align-end"}  # else they begin at the start
 
 
 def _make_code_reachable(essay: ElementTree.Element) -> None:
@@ -340,9 +341,8 @@ def _take_notes(essay: ElementTree.Element) -> _Notes:
     Notes that nothing refers to are left out.
     """
     bodies = _take_bodies(essay)
-    for element in essay.iter():
-        if not _label(element):
-            element.attrib.pop("id", None)
+    for part in (essay, *bodies.values()):
+        _drop_foreign_ids(part)
     numbers: dict[str, int] = {}
     times: dict[str, int] = {}
     asides: dict[str, ElementTree.Element] = {}
@@ -354,6 +354,12 @@ def _take_notes(essay: ElementTree.Element) -> _Notes:
             asides[f"fn-{numbers[label]}"] = aside
             waiting.append(aside)  # a note may refer to a note
     return _Notes(asides)
+
+
+def _drop_foreign_ids(part: ElementTree.Element) -> None:
+    for element in part.iter():
+        if not _label(element):
+            element.attrib.pop("id", None)
 
 
 def _take_bodies(essay: ElementTree.Element) -> dict[str, ElementTree.Element]:
@@ -472,12 +478,13 @@ def _up_to_more(essay: ElementTree.Element) -> ElementTree.Element | None:
     while (outer := parents.get(inner)) is not None:
         del outer[list(outer).index(inner) + 1 :]
         inner.tail = None
+        outer.attrib.pop("id", None)  # the anchor of a heading holds all its words
         inner = outer
     return opening
 
 
 def _is_mark(element: ElementTree.Element) -> bool:
-    return element.tag == "span" and element.get("class") == "more"
+    return element.tag == "span" and element.get("class") == MORE_CLASS
 
 
 def _remove_marks(page: ElementTree.Element) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from secrets import token_hex
 from urllib.parse import urlsplit
 
 import nh3
@@ -18,12 +19,16 @@ ESSAY_CLASSES = {
     "aside": {"sidenote"},
     "div": {"table-scroll"},
     "span": {"small-caps"},
-    "td": {"align-start", "align-center", "align-end"},
-    "th": {"align-start", "align-center", "align-end"},
+    "td": {"align-center", "align-end"},
+    "th": {"align-center", "align-end"},
 }
 
 # Far above honest links; without it one address repeated could make pages of any size.
 LONGEST_LINK = 2_000
+
+
+MORE_CLASS = f"more-{token_hex(8)}"
+"""Marks the end of an essay's preview while it is composed; no author can write it."""
 
 
 def clean_comment_html(html: str) -> str:
@@ -39,8 +44,8 @@ def clean_essay_html(html: str) -> str:
 def clean_essay_draft(html: str) -> str:
     """Return `html` balanced and safe, still with the marks from which an essay is composed.
 
-    Unlike the final form it keeps all six heading levels, every id and the `more` mark. Not for
-    readers: `clean_essay_html` comes after it.
+    Unlike the final form it keeps all six heading levels, every id and the mark at the end of the
+    preview. Not for readers: `clean_essay_html` comes after it.
     """
     return _DRAFT_CLEANER.clean(html)
 
@@ -167,6 +172,6 @@ _DRAFT_CLEANER = nh3.Cleaner(
     attribute_filter=_filter_draft_attribute,
     url_schemes={"http", "https", "mailto"},
     url_relative="pass_through",
-    allowed_classes={"span": {"small-caps", "more"}},
+    allowed_classes={"span": {"small-caps", MORE_CLASS}},
     link_rel=None,
 )

@@ -93,7 +93,7 @@ def test_a_table_scrolls_in_a_region_of_its_own() -> None:
     assert html.startswith(
         '<div class="table-scroll" role="region" tabindex="0" aria-label="Table 1"><table>'
     )
-    assert '<th class="align-start" scope="col">a</th>' in html
+    assert '<th scope="col">a</th>' in html
     assert '<td class="align-center">2</td>' in html
     assert '<td class="align-end">3</td>' in html
     assert "style" not in html
@@ -185,6 +185,8 @@ def test_the_mark_ends_the_preview_and_is_never_shown() -> None:
         "- Open <!--MORE-->\n- secret",
         "Open\n\n<div><div>x <!--more--> secret</div></div>",
         "Open\n\n<!--more-->\n\nsecret <!--more--> secret",
+        "# Open <!--more--> secret",
+        "Open <span class=more><!--more--> secret",
     ],
 )
 def test_nothing_behind_the_mark_leaks_wherever_it_stands(source: str) -> None:
@@ -197,6 +199,12 @@ def test_nothing_behind_the_mark_leaks_wherever_it_stands(source: str) -> None:
     assert "more" not in essay.html.lower()
 
 
+def test_an_author_cannot_take_the_anchor_of_a_note() -> None:
+    essay = render_essay("Text[^1].\n\n[^1]: Note <aside id=fn-1>aside</aside>\n\n<h2 id=fnref-1>Head</h2>")
+    ids = re.findall(r'id="([^"]*)"', essay.html)
+    assert sorted(ids) == ["fn-1", "fnref-1", "s-head"]
+
+
 def test_the_mark_inside_code_is_only_shown() -> None:
     essay = render_essay("Write `<!--more-->` or:\n\n    <!--more-->\n\n```\n<!--more-->\n```")
     assert essay.preview_html is None
@@ -204,8 +212,8 @@ def test_the_mark_inside_code_is_only_shown() -> None:
 
 
 def test_the_marks_of_comments_work_too() -> None:
-    assert html_of("~~gone~~ https://a.example/b_c. <https://b.example>") == (
-        '<p><del>gone</del> <a href="https://a.example/b_c" rel="noopener">https://a.example/b_c</a>. '
+    assert html_of("~~gone~~ https://a.example/b_c_d--e. <https://b.example>") == (
+        '<p><del>gone</del> <a href="https://a.example/b_c_d--e" rel="noopener">https://a.example/b_c_d--e</a>. '
         '<a href="https://b.example" rel="noopener">https://b.example</a></p>'
     )
     assert html_of("[at https://b.example](https://a.example)").count("<a ") == 1
