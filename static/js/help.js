@@ -1,7 +1,7 @@
 // The list of keys, and the switch that turns them off on this device.
 
 const reading = { j: "next reply", k: "previous reply", n: "next new reply", p: "previous new reply", u: "the reply above", o: "fold or unfold the thread", r: "answer", l: "copy the link", "?": "this list" };
-const deciding = { j: "next", k: "previous", a: "post", r: "post and reply", x: "reject", s: "spam", u: "undo", o: "open in place", "/": "find", "?": "this list" };
+const deciding = { j: "next", k: "previous", a: "post", r: "post and reply", x: "reject", s: "spam", p: "pin", f: "author’s pick", u: "undo", o: "open in place", "/": "find", "?": "this list" };
 
 export const handle = () => help();
 

@@ -15,6 +15,7 @@ function open(link) {
     home = document.createComment("composer");
     form.before(home);
     form.dataset.homeKey = form.dataset.draftKey ?? "";
+    form.dataset.homeParent = form.elements.parent_id.value;
     form.dataset.homeLabel = area(form).labels[0].textContent;
   }
   opener = link;
@@ -22,7 +23,8 @@ function open(link) {
   const name = comment.querySelector(".comment__name bdi").textContent;
   comment.after(form);
   form.classList.add("composer--reply", "is-open");
-  change(form, `${form.dataset.homeKey}:${link.dataset.reply}`, link.dataset.reply, `Reply to ${name}`);
+  // A key is the essay's slug, and for a reply a colon and the comment's number.
+  change(form, `${form.dataset.homeKey.split(":")[0]}:${link.dataset.reply}`, link.dataset.reply, `Reply to ${name}`);
   offerCancel(form);
   area(form).focus();
 }
@@ -38,7 +40,7 @@ function close(form) {
   form.querySelector("[data-cancel]")?.remove();
   form.classList.remove("composer--reply", "is-open");
   home.after(form);
-  change(form, form.dataset.homeKey, "", form.dataset.homeLabel);
+  change(form, form.dataset.homeKey, form.dataset.homeParent, form.dataset.homeLabel);
   opener.focus();
 }
 
