@@ -1,7 +1,7 @@
 """What readers send: a comment, an edit, a report, an appeal."""
 
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
-from wtforms.fields.choices import SelectChoice
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import HiddenInput
 

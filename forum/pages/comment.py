@@ -8,9 +8,11 @@ from forum.discussion.answers import Answer, as_json, new_form_token, place_of, 
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
 from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.report import REASONS
 from forum.discussion.rights import Act, may_see, rights
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
 from forum.essays.essay import Essay
+from forum.moderation.decisions import open_appeal
 from forum.pages.essay import thread_html, with_own_parts
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
@@ -45,6 +47,8 @@ def comment_page(comment_id: int) -> Answer:
         place=place_of(comment, essay),
         refusal=why_nobody(essay, now) if user is None else why_not(user, essay, now),
         forms_for=_forms(comment),
+        appeal=open_appeal(comment) if Act.MODERATE in may else None,
+        reasons=REASONS,
         house_rules=site_settings().house_rules,
         max_characters=MAX_CHARACTERS,
     )
