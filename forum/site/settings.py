@@ -45,6 +45,81 @@ class SiteSettings:
         return timedelta(minutes=self.edit_window_minutes)
 
 
+LONGEST_TAGLINE = 200
+LONGEST_HOUSE_RULES = 4_000
+
+
+@dataclass(frozen=True)
+class Number:
+    """What a number among the settings is called, what it may be, and what follows from it."""
+
+    label: str
+    unit: str
+    least: int
+    most: int
+    consequence: str
+
+
+NUMBERS = {
+    "first_comments_held": Number(
+        "First comments that wait",
+        "comments",
+        0,
+        50,
+        "A reader’s comments wait until this many were accepted. Counts only when the first comments wait.",
+    ),
+    "edit_window_minutes": Number(
+        "Time to repair a comment",
+        "minutes",
+        0,
+        1_440,
+        "Until then, while nobody has replied, an edit shows at once. Later the old text stays while the new one waits.",
+    ),
+    "threads_per_page": Number(
+        "Threads on a page", "threads", 5, 200, "More make longer pages, which take longer to arrive."
+    ),
+    "posts_in_burst": Number(
+        "Comments in ten minutes",
+        "comments",
+        1,
+        1_000,
+        "Who writes more is told when they can post again. Moderators are not counted.",
+    ),
+    "posts_per_hour": Number(
+        "Comments in an hour",
+        "comments",
+        1,
+        1_000,
+        "The same over an hour. It should not be less than in ten minutes.",
+    ),
+    "new_reader_wait_seconds": Number(
+        "Wait between a new reader’s comments",
+        "seconds",
+        0,
+        3_600,
+        "Slows down whoever signs up to flood a discussion. New is who still has first comments that wait.",
+    ),
+    "same_text_minutes": Number(
+        "The same words again",
+        "minutes",
+        0,
+        1_440,
+        "Words that their writer posted less than this ago are refused. 0 takes them every time.",
+    ),
+    "reports_that_fold": Number(
+        "Reports that fold a comment",
+        "readers",
+        1,
+        100,
+        "When so many readers with an accepted comment report one, it is out of sight until a moderator has looked.",
+    ),
+    "appeal_days": Number(
+        "Time to appeal", "days", 0, 365, "How long the writer of a removed comment can ask for another look."
+    ),
+}
+"""Every number of SiteSettings, in the order in which the settings page shows them."""
+
+
 class Setting(Base):
     """One setting that differs from its default."""
 

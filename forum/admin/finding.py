@@ -1,0 +1,184 @@
+"""Finding people: by name, address or id, filtered, sorted, a page at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, Select, UnaryExpression, case, false, func, or_, select
+
+from forum.accounts.session import Session
+from forum.accounts.user import Role, Standing, User
+from forum.database import Page, db, page_of
+from forum.discussion.comment import Comment
+from forum.subscriptions.subscription import (
+    State,
+    Subscription,
+    has_subscription_state,
+)
+from forum.text.names import name_key
+from forum.text.normal import one_line
+
+PER_PAGE = 50
+LONGEST_QUERY = 254
+"""As long as an address may be; nobody is found by more."""
+
+SORTS = ("name", "email", "since", "comments", "role")
+STATES = tuple(state for state in State if state != State.NONE)
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the list of people; everything of it stands in the address."""
+
+    query: str = ""
+    role: Role | None = None
+    standing: Standing | None = None
+    subscription: State | None = None
+    sort: str = "since"
+    is_descending: bool = True
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Tell whether anything is asked that may leave somebody out."""
+        return bool(self.query or self.role or self.standing or self.subscription)
+
+    def address(self, **changes: Any) -> str:
+        """Return the address of this question, with some parts changed; defaults are left out."""
+        parts = {
+            "q": self.query,
+            "role": self.role or "",
+            "standing": self.standing or "",
+            "subscription": self.subscription or "",
+            "sort": self.sort,
+            "order": "descending" if self.is_descending else "ascending",
+        } | changes
+        plain = {"sort": "since", "order": "descending", "page": 1}
+        given = {key: str(value) for key, value in parts.items() if value not in ("", plain.get(key))}
+        return "/admin/users" + (f"?{urlencode(given)}" if given else "")
+
+    def sorted_by(self, column: str) -> str:
+        """Return the address that sorts by a column, and turns the order round when it already does."""
+        turned = column == self.sort and not self.is_descending
+        return self.address(sort=column, order="descending" if turned else "ascending")
+
+    def sort_of(self, column: str) -> str | None:
+        """Return what `aria-sort` says of a column."""
+        if column != self.sort:
+            return None
+        return "descending" if self.is_descending else "ascending"
+
+
+def question_from(args: Mapping[str, str]) -> Question:
+    """Read a question from the address; what is no choice there counts as not asked."""
+    sort = args.get("sort", "since")
+    order = args.get("order", "descending" if "sort" not in args else "ascending")
+    return Question(
+        query=one_line(args.get("q", "")[: LONGEST_QUERY * 4])[:LONGEST_QUERY],
+        role=_one_of(Role, args.get("role")),
+        standing=_one_of(Standing, args.get("standing")),
+        subscription=_one_of(State, args.get("subscription")),
+        sort=sort if sort in SORTS else "since",
+        is_descending=order == "descending",
+    )
+
+
+def find_people(question: Question, number: int, now: datetime) -> Page[User]:
+    """Return one page of the people a question finds; two queries."""
+    return page_of(_found(question, now).order_by(*_order(question), User.id), number, PER_PAGE)
+
+
+def find_exactly(question: Question, now: datetime) -> User | None:
+    """Return the person whose id, address or only name a query is, so that their page can open at once."""
+    if not question.query:
+        return None
+    text = question.query.lower()
+    found = db.session.scalars(_found(question, now).order_by(User.id).limit(2)).all()
+    whole = [one for one in found if one.email == text or text == f"id:{one.id}"]
+    if not whole and "@" in text:
+        whole = list(db.session.scalars(_found(question, now).where(User.email == text)))
+    if not whole and len(found) == 1 and found[0].name.casefold() == question.query.casefold():
+        whole = [found[0]]
+    return whole[0] if len(whole) == 1 else None
+
+
+def is_asked_for(query: str) -> ColumnElement[bool]:
+    """Return the condition on users that a search for a name, an address or `id:12` stands for.
+
+    Names are found whatever their case, accents of look-alike letters and spaces; `%` and `_` are letters like others.
+    """
+    prefix, _, digits = query.partition(":")
+    if prefix.strip().lower() == "id" and digits.strip().isascii() and digits.strip().isdigit():
+        number = digits.strip()
+        return User.id == int(number) if len(number) <= MOST_ID_DIGITS else false()
+    conditions = [
+        User.name.icontains(query, autoescape=True),
+        User.email.contains(query.lower(), autoescape=True),
+    ]
+    if key := name_key(query):
+        conditions.append(User.name_key.contains(key, autoescape=True))
+    return or_(*conditions)
+
+
+MOST_ID_DIGITS = 18
+"""A longer number does not fit the column, and PostgreSQL refuses to compare it."""
+
+
+def comment_counts(people: list[int]) -> dict[int, int]:
+    """Return how many comments each of these people wrote, whatever became of them; one query."""
+    rows = db.session.execute(
+        select(Comment.author_id, func.count(Comment.id))
+        .where(Comment.author_id.in_(people))
+        .group_by(Comment.author_id)
+    )
+    return {author_id: count for author_id, count in rows}
+
+
+def subscription_states(people: list[User], now: datetime) -> dict[int, State]:
+    """Return the state of each person's subscription; one query."""
+    ids = [one.id for one in people]
+    found = {
+        row.user_id: row.state(now)
+        for row in db.session.scalars(select(Subscription).where(Subscription.user_id.in_(ids)))
+    }
+    return {
+        one.id: found.get(one.id, State.FREE) if one.is_confirmed else State.UNCONFIRMED for one in people
+    }
+
+
+def last_seen(user: User) -> datetime | None:
+    """Return when one of a person's browsers was last here."""
+    return db.session.scalar(select(func.max(Session.last_seen_at)).where(Session.user_id == user.id))
+
+
+def _found(question: Question, now: datetime) -> Select[User]:
+    statement = select(User)
+    if question.query:
+        statement = statement.where(is_asked_for(question.query))
+    if question.role:
+        statement = statement.where(User.role == question.role)
+    if question.standing:
+        statement = statement.where(User.has_standing(question.standing, now))
+    if question.subscription:
+        statement = statement.where(has_subscription_state(question.subscription, now))
+    return statement
+
+
+def _order(question: Question) -> list[UnaryExpression[Any]]:
+    by: dict[str, ColumnElement[Any]] = {
+        "name": func.lower(User.name),
+        "email": User.email.expression,
+        "since": User.created_at.expression,
+        "comments": select(func.count(Comment.id)).where(Comment.author_id == User.id).scalar_subquery(),
+        "role": case({role: place for place, role in enumerate(Role)}, value=User.role),
+    }
+    column = by[question.sort]
+    return [column.desc() if question.is_descending else column.asc()]
+
+
+def _one_of(kind: type[Word], word: str | None) -> Word | None:
+    return kind(word) if word in set(kind) else None

@@ -1,0 +1,226 @@
+"""The forms of the admin pages."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from wtforms import (
+    DateField,
+    Field,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
+from wtforms.validators import (
+    AnyOf,
+    DataRequired,
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    ValidationError,
+)
+
+from forum import clock
+from forum.accounts.user import Role
+from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, Premoderation
+from forum.text.names import BadName, clean_name
+from forum.text.normal import normalise, one_line
+from forum.web import Form
+
+LONGEST_REASON = 300
+LONGEST_NOTE = 2_000
+LONGEST_SUSPENSION_DAYS = 3_650
+
+
+def tidy_line(words: str | None) -> str:
+    """Return typed words on one line."""
+    return one_line(words or "")
+
+
+def tidy(words: str | None) -> str:
+    """Return typed words in normal form."""
+    return normalise(words or "")
+
+
+class WholeNumber(IntegerField):
+    """A number, with a sentence of our own for what is none."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was typed. Raises: ValueError, shown beside the field."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as wrong:
+            raise ValueError("Type a whole number.") from wrong
+
+
+class Day(DateField):
+    """A date, with a sentence of our own for what is none."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was typed. Raises: ValueError, shown beside the field."""
+        try:
+            super().process_formdata([tidy_line(value) for value in valuelist])
+        except ValueError as wrong:
+            raise ValueError("Type a date as year-month-day, such as 2027-01-31.") from wrong
+
+
+class ReasonForm(Form):
+    """An act that needs nothing but its reason."""
+
+    reason = StringField(
+        "Reason",
+        filters=[tidy_line],
+        validators=[
+            DataRequired("Give a reason in one sentence."),
+            Length(max=LONGEST_REASON, message="Keep the reason under %(max)d characters."),
+        ],
+    )
+
+    @property
+    def why(self) -> str:
+        """Return the reason that was given."""
+        return self.reason.data or ""
+
+    def named(self, act: str) -> "ReasonForm":
+        """Set the fields' ids apart from those of the other forms on the page."""
+        for field in _fields(self):
+            field.id = f"{act}-{field.name.replace('_', '-')}"
+            field.label.field_id = field.id
+        return self
+
+
+class RoleForm(ReasonForm):
+    """Another role for a person."""
+
+    role = SelectField(
+        "Role",
+        choices=[SelectChoice(role.value, role.value.capitalize()) for role in Role],
+        validate_choice=False,
+        validators=[AnyOf([role.value for role in Role], "Choose one of the roles.")],
+    )
+
+
+class SuspendForm(ReasonForm):
+    """How long a person may not write: for some days from now, or until a date."""
+
+    days = WholeNumber(
+        "Days",
+        validators=[
+            Optional(),
+            NumberRange(1, LONGEST_SUSPENSION_DAYS, "Suspend for %(min)d to %(max)d days."),
+        ],
+    )
+    until = Day("Or until", validators=[Optional()])
+
+    def validate_until(self, field: Field) -> None:
+        """Hold the date to the same bounds as the days. Raises: ValidationError."""
+        if field.data is None or field.errors:
+            return
+        if self.days.data is not None:
+            raise ValidationError("Give the days or the date, not both.")
+        until, now = _first_moment(field.data), clock.now()
+        if until <= now:
+            raise ValidationError("Choose a date in the future.")
+        if until > now + timedelta(days=LONGEST_SUSPENSION_DAYS):
+            raise ValidationError("Choose a date within ten years, or ban the person.")
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Tell whether the form can be used; one of the two ends has to be given."""
+        fine = super().validate(extra_validators)
+        if self.days.errors or self.until.errors or self.days.data is not None or self.until.data:
+            return fine
+        self.days.errors = [*self.days.errors, "Say for how many days, or until which date."]
+        return False
+
+    def ends_at(self) -> datetime:
+        """Return the end of the suspension, of a form that is valid."""
+        if self.until.data is not None:
+            return _first_moment(self.until.data)
+        return clock.now() + timedelta(days=self.days.data or 0)
+
+
+class NameForm(ReasonForm):
+    """Another name for a person."""
+
+    name = StringField("New name", filters=[tidy_line], validators=[DataRequired("Type the new name.")])
+
+    @property
+    def wanted(self) -> str:
+        """Return the name that was typed."""
+        return self.name.data or ""
+
+    def validate_name(self, field: Field) -> None:
+        """Say at the field why a name cannot be used. Raises: ValidationError."""
+        try:
+            clean_name(field.data)
+        except BadName as wrong:
+            raise ValidationError(str(wrong)) from wrong
+
+
+class NoteForm(ReasonForm):
+    """A note about a person; the note is all there is to say, so it stands for the reason."""
+
+    reason = None  # type: ignore[assignment]
+    note = TextAreaField(
+        "Note",
+        filters=[tidy],
+        validators=[
+            DataRequired("Write the note first."),
+            Length(max=LONGEST_NOTE, message="Keep the note under %(max)d characters."),
+        ],
+    )
+
+    @property
+    def words(self) -> str:
+        """Return the note that was typed."""
+        return self.note.data or ""
+
+
+class SettingsForm(ReasonForm):
+    """Every setting that may be changed while the site runs; the numbers are added below the class."""
+
+    tagline = StringField(
+        "One sentence about the site",
+        filters=[tidy_line],
+        validators=[Length(max=LONGEST_TAGLINE, message="Keep the sentence under %(max)d characters.")],
+    )
+    house_rules = TextAreaField(
+        "House rules",
+        filters=[tidy],
+        validators=[Length(max=LONGEST_HOUSE_RULES, message="Keep the rules under %(max)d characters.")],
+    )
+    premoderation = RadioField(
+        "Which comments wait for a moderator",
+        choices=[
+            SelectChoice(Premoderation.ALL.value, "Everything waits"),
+            SelectChoice(Premoderation.FIRST.value, "The first comments of a new reader wait"),
+            SelectChoice(Premoderation.NONE.value, "Nothing waits"),
+        ],
+        validate_choice=False,
+        validators=[AnyOf([policy.value for policy in Premoderation], "Choose one of the three.")],
+    )
+    seen = HiddenField()  # the newest change when the page was opened
+
+
+for _name, _number in NUMBERS.items():
+    _bounds = NumberRange(
+        _number.least, _number.most, f"Type a number from {_number.least} to {_number.most}."
+    )
+    setattr(
+        SettingsForm,
+        _name,
+        WholeNumber(_number.label, validators=[InputRequired("Type a number."), _bounds]),
+    )
+
+
+def _first_moment(day: Any) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _fields(form: Form) -> Iterator[Field]:
+    yield from form

@@ -1,0 +1,75 @@
+"""What a person said, for those who decide about them: each comment with its state and its first words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.comment import Comment, Presence, Verdict
+from forum.essays.essay import Access
+from forum.text.excerpt import first_line
+
+MOST_COMMENTS = 20
+MOST_CHARACTERS = 140
+
+
+@dataclass(frozen=True)
+class Said:
+    """One comment in a list: `words` is empty where they are no longer there, or not for these eyes."""
+
+    comment: Comment
+    state: str
+    kind: str | None
+    """The colour of the state: ok, warn, danger or none."""
+    words: str
+
+
+def last_comments(user: User, reader: User) -> list[Said]:
+    """Return a person's newest comments; two queries."""
+    found = db.session.scalars(
+        select(Comment)
+        .where(Comment.author_id == user.id)
+        .order_by(Comment.id.desc())
+        .limit(MOST_COMMENTS)
+        .options(joinedload(Comment.newest), joinedload(Comment.essay))
+    )
+    return in_words(found, reader)
+
+
+def in_words(comments: Iterable[Comment], reader: User) -> list[Said]:
+    """Return comments with their states and what of their words the reader of the list may see."""
+    return [Said(comment, *_state(comment), _words(comment, reader)) for comment in comments]
+
+
+def _state(comment: Comment) -> tuple[str, str | None]:
+    match comment.presence:
+        case Presence.WITHDRAWN:
+            return "withdrawn", None
+        case Presence.ERASED:
+            return "erased", None
+        case Presence.HIDDEN:
+            return ("hidden by the ban" if comment.ban_id else "hidden"), "danger"
+        case Presence.LIVE:
+            return _verdict(comment)
+
+
+def _verdict(comment: Comment) -> tuple[str, str | None]:
+    match comment.newest.verdict:
+        case Verdict.HELD:
+            return ("shown, an edit waits" if comment.shown_number else "waiting"), "warn"
+        case Verdict.REJECTED:
+            return ("shown, an edit was rejected" if comment.shown_number else "rejected"), "danger"
+        case Verdict.ACCEPTED:
+            return "shown", "ok"
+
+
+def _words(comment: Comment, reader: User) -> str:
+    if comment.presence in (Presence.WITHDRAWN, Presence.ERASED):
+        return ""
+    is_open = comment.visible and comment.essay.access == Access.PUBLIC
+    if reader.is_admin or comment.essay.author_id == reader.id or is_open:
+        return first_line(comment.newest.source, MOST_CHARACTERS)
+    return ""
