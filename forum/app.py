@@ -13,12 +13,15 @@ import forum.essays.revision
 import forum.moderation.ban
 import forum.notifications.follow
 import forum.site.audit  # noqa: F401
+from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
+from forum.admin.views import blueprint as admin
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
 from forum.discussion.views import blueprint as discussion
+from forum.moderation.views import blueprint as moderation
 from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
@@ -26,7 +29,7 @@ from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.web import init_web, person
 
-BLUEPRINTS: tuple[Blueprint, ...] = (outbox, accounts, discussion, essay, comment, profile)
+BLUEPRINTS: tuple[Blueprint, ...] = (outbox, accounts, account, discussion, essay, comment, profile, moderation, admin)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -51,7 +51,7 @@ def run_worker(stop: Event) -> None:
 
 def wait_after(tries: int) -> timedelta:
     """Return how long a mail waits after its n-th try, which doubles up to a limit."""
-    return min(FIRST_WAIT * 2 ** min(tries - 1, 20), LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << min(tries - 1, 20)), LONGEST_WAIT)
 
 
 def _claim(now: datetime) -> Message | None:

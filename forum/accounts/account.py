@@ -1,0 +1,33 @@
+"""What a person changes about their own account."""
+
+from sqlalchemy.exc import IntegrityError
+
+from forum.accounts.confirming import spend_links_of
+from forum.accounts.session import end_sessions_of, start_session
+from forum.accounts.sign_up import NameTaken, is_name_free
+from forum.accounts.user import User
+from forum.database import db
+from forum.outbox.message import send
+
+
+def change_name(user: User, name: str) -> None:
+    """Give a person another name.
+
+    Raises: NameTaken, with a sentence for the person; BadName, when nobody has checked it before.
+    """
+    if not is_name_free(name, but_for=user):
+        raise NameTaken
+    try:
+        with db.session.begin_nested():
+            user.name = name
+    except IntegrityError:
+        raise NameTaken from None
+
+
+def change_password(user: User, password_hash: str, device: str) -> None:
+    """Give a person a new password; every other browser is signed out, this one gets a new session."""
+    user.password_hash = password_hash
+    end_sessions_of(user)
+    spend_links_of(user)
+    start_session(user)
+    send("password-changed", user.email, device=device)

@@ -1,0 +1,228 @@
+"""The pages on which a person looks after their own account."""
+
+from flask import Blueprint, flash, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from forum import clock
+from forum.accounts.account import change_name, change_password
+from forum.accounts.address import masked
+from forum.accounts.asking import Origin, ask_to_change_address
+from forum.accounts.confirming import LinkSpent, change_address, find_link
+from forum.accounts.device import device_words
+from forum.accounts.forms import AboutForm, AddressForm, AppearanceForm, NameForm, PasswordForm
+from forum.accounts.password import hash_password, is_password
+from forum.accounts.session import Session, current_session, end_session, end_sessions_of, sessions_of
+from forum.accounts.sign_in_link import Purpose
+from forum.accounts.sign_up import NameTaken
+from forum.accounts.user import User
+from forum.accounts.views import TRIES, TRY_WINDOW, limit_mails
+from forum.database import db
+from forum.limits import forget, limit
+from forum.web import person, require, require_found
+
+blueprint = Blueprint("account", __name__)
+
+WRONG_PASSWORD = "This is not your password. If you have forgotten it, sign out and ask for a link."  # noqa: S105
+
+Answer = Response | str | tuple[str, int]
+
+
+@blueprint.get("/account")
+def show_account() -> Answer:
+    """Show what the account holds, each with its page to change it."""
+    user = _owner()
+    return render_template("accounts/account.html", sessions=sessions_of(user))
+
+
+@blueprint.get("/account/name")
+def show_name() -> Answer:
+    """Show the form for another name."""
+    return render_template("accounts/name.html", form=NameForm(obj=_owner()))
+
+
+@blueprint.post("/account/name")
+def save_name() -> Answer:
+    """Change the name."""
+    user, form = _owner(), NameForm()
+    if not form.validate():
+        return render_template("accounts/name.html", form=form), 422
+    try:
+        change_name(user, form.name.data)
+    except NameTaken as error:
+        form.name.errors = [str(error)]
+        return render_template("accounts/name.html", form=form), 422
+    return _saved("Your name is changed.")
+
+
+@blueprint.get("/account/about")
+def show_about() -> Answer:
+    """Show the form for the words on the person's page."""
+    return render_template("accounts/about.html", form=AboutForm(obj=_owner()))
+
+
+@blueprint.post("/account/about")
+def save_about() -> Answer:
+    """Change the words on the person's page."""
+    user, form = _owner(), AboutForm()
+    if not form.validate():
+        return render_template("accounts/about.html", form=form), 422
+    user.about = form.about.data or ""
+    return _saved("Saved.")
+
+
+@blueprint.get("/account/appearance")
+def show_appearance() -> Answer:
+    """Show the choices of colours and keys."""
+    user = _owner()
+    return render_template(
+        "accounts/appearance.html", form=AppearanceForm(data={"theme": user.theme, "keys": user.uses_keys})
+    )
+
+
+@blueprint.post("/account/appearance")
+def save_appearance() -> Answer:
+    """Change colours and keys."""
+    user, form = _owner(), AppearanceForm()
+    if not form.validate():
+        return render_template("accounts/appearance.html", form=form), 422
+    user.theme, user.uses_keys = form.theme.data or "", form.keys.data
+    return _saved("Saved.")
+
+
+@blueprint.get("/account/address")
+def show_address() -> Answer:
+    """Show the form for another address."""
+    user = _owner()
+    return render_template("accounts/address.html", form=AddressForm(), has_password=bool(user.password_hash))
+
+
+@blueprint.post("/account/address")
+def save_address() -> Answer:
+    """Mail a link to the new address; the answer is the same when somebody has it already."""
+    user, form = _owner(), AddressForm()
+    stored, fits = user.password_hash, form.validate()
+    if fits and form.email.data == user.email:
+        form.email.errors = ["This is your address already."]
+        fits = False
+    if fits and not _knows_password(user, form.password.data):
+        form.password.errors = [WRONG_PASSWORD]
+        fits = False
+    if not fits:
+        return render_template("accounts/address.html", form=form, has_password=bool(stored)), 422
+    limit_mails(form.email.data)
+    ask_to_change_address(user, form.email.data, Origin("/account", device=_device()))
+    return _saved(f"We sent a link to {form.email.data}. Open it to use that address.")
+
+
+@blueprint.get("/account/address/<token>")
+def show_new_address(token: str) -> Answer:
+    """Show one button; opening the link changes nothing."""
+    link = find_link(token, [Purpose.CHANGE_ADDRESS])
+    if link is None or not link.is_usable(clock.now()):
+        return render_template("accounts/address-spent.html"), 410
+    return render_template("accounts/address-confirm.html", token=token, address=masked(link.email))
+
+
+@blueprint.post("/account/address/<token>")
+def use_new_address(token: str) -> Answer:
+    """Change the address to the one that the link was mailed to; works in any browser, and signs nobody in."""
+    link = find_link(token, [Purpose.CHANGE_ADDRESS])
+    try:
+        if link is None:
+            raise LinkSpent
+        change_address(link)
+        db.session.commit()
+    except LinkSpent:
+        db.session.rollback()
+        return render_template("accounts/address-spent.html"), 410
+    flash("Your address is changed.")
+    return redirect("/account" if person() else "/sign-in", 303)
+
+
+@blueprint.get("/account/password")
+def show_password() -> Answer:
+    """Show the form for a new password."""
+    return _password_page(PasswordForm(), has_password=bool(_owner().password_hash))
+
+
+@blueprint.post("/account/password")
+def save_password() -> Answer:
+    """Change the password, or set the first one; all other browsers are signed out."""
+    user, form = _owner(), PasswordForm()
+    has_password = bool(user.password_hash)
+    if not form.validate():
+        return _password_page(form, has_password=has_password), 422
+    if not _knows_password(user, form.password.data):
+        form.password.errors = [WRONG_PASSWORD]
+        return _password_page(form, has_password=has_password), 422
+    db.session.commit()  # nobody should wait for the hash
+    password_hash = hash_password(form.new_password.data or "")
+    change_password(user, password_hash, _device())
+    return _saved("Your password is changed. All other browsers are signed out.")
+
+
+@blueprint.get("/account/sessions")
+def show_sessions() -> Answer:
+    """List the browsers that are signed in."""
+    return render_template(
+        "accounts/sessions.html", sessions=sessions_of(_owner()), this_one=current_session()
+    )
+
+
+@blueprint.post("/account/sessions/<int:session_id>/end")
+def end_one_session(session_id: int) -> Answer:
+    """Sign one of the person's browsers out."""
+    user, row = _owner(), db.session.get(Session, session_id)
+    require_found(row if row is not None and row.user_id == user.id else None)
+    if row is current_session():
+        end_session()
+        db.session.commit()
+        return redirect("/", 303)
+    db.session.delete(row)
+    return _saved("That browser is signed out.", "/account/sessions")
+
+
+@blueprint.post("/account/sessions/end-others")
+def end_other_sessions() -> Answer:
+    """Sign all the person's browsers out but this one."""
+    user, this_one = _owner(), current_session()
+    end_sessions_of(user, but=this_one.id if this_one else None)
+    return _saved("All other browsers are signed out.", "/account/sessions")
+
+
+def _owner() -> User:
+    """Return the signed-in person; a stranger is asked to sign in."""
+    require(person() is not None)
+    user: User = person()
+    return user
+
+
+def _saved(sentence: str, address: str = "/account") -> Response:
+    db.session.commit()
+    flash(sentence)
+    return redirect(address, 303)
+
+
+def _device() -> str:
+    return device_words(request.user_agent.string)
+
+
+def _password_page(form: PasswordForm, *, has_password: bool) -> str:
+    return render_template("accounts/password.html", form=form, has_password=has_password)
+
+
+def _knows_password(user: User, password: str | None) -> bool:
+    """Tell whether a person knows their password; who has none is known by the session alone.
+
+    Ends the transaction, since the check takes 40 ms.
+    Raises: TooOften: a browser left open must not be a place to guess in.
+    """
+    stored, who = user.password_hash, str(user.id)
+    if stored is None:
+        return True
+    limit("own-password", who, TRIES, TRY_WINDOW, doubling=True)
+    db.session.commit()
+    if not is_password(stored, password or ""):
+        return False
+    forget("own-password", who)
+    return True
