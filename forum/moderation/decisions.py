@@ -1,5 +1,6 @@
 """What a moderator decides about a comment or a discussion, and how a decision is taken back exactly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,17 +17,8 @@ from forum.discussion.posting import bump_thread, settle
 from forum.discussion.report import Appeal
 from forum.essays.essay import Essay
 
-REASONS = {
-    "off-topic": "It is off topic.",
-    "unkind": "It is unkind to a person.",
-    "spam": "It advertises something, or repeats itself.",
-    "private": "It tells something private about a person.",
-    "unlawful": "It seems to be against the law.",
-    "other": "Another reason, told in the note.",
-}
-"""Why a comment may be rejected or hidden, by code, in words that its writer reads."""
-
 NEEDS_NOTE = "other"
+"""The reason that says nothing without a note."""
 
 DEEDS = {
     "approve": "posted it",
@@ -48,11 +40,14 @@ DEEDS = {
     "withdraw": "withdrew it",
     "appeal": "appealed",
     "fold": "folded it after reports",
+    "ban": "hid it with its writer’s ban",
+    "unban": "lifted the ban that hid it",
 }
 """What somebody did, by the act of its event, to follow the name."""
 
-UNDOABLE = frozenset(DEEDS) - {"restore", "undo", "post", "edit", "withdraw", "appeal", "fold"}
-REFUSING = ("reject", "uphold", "hide", "spam")
+OVER_COMMENTS = ("approve", "overturn", "reject", "uphold", "hide", "spam")
+UNDOABLE = frozenset(OVER_COMMENTS) | {"pin", "unpin", "feature", "unfeature", "close", "reopen"}
+REFUSING = ("reject", "uphold", "hide", "spam", "ban")
 """The acts that a restore can take back."""
 
 OF_COMMENT = ("presence", "shown_number", "ban_id", "pinned_at", "featured_at", "edited_at")
@@ -185,21 +180,48 @@ def undo(actor: User, event: Event) -> Event:
 
     Raises: NotPossible, with who did what since.
     """
-    if event.act not in UNDOABLE:
-        raise NotPossible("This cannot be undone. Decide about it as it stands now.")
-    if undone_by := db.session.scalar(select(Event).where(Event.undoes_id == event.id)):
-        raise NotPossible(f"{_name(undone_by)} undid this already.")
-    if later := _changed_since(event):
-        deed = DEEDS.get(later.act, "changed it")
-        raise NotPossible(
-            f"This cannot be undone any more: {_name(later)} {deed} since. Decide about it anew."
-        )
+    if sentence := why_not_undo(event, later_events([event])):
+        raise NotPossible(sentence)
     if event.comment is None:
         return _undo_for_essay(actor, event)
     before, from_state = _state_before(event.comment)
     _reopen_appeal(event.before.get("appeal_id"))
     _put_back(event.comment, event.before, OF_COMMENT)
     return _finish("undo", actor, event.comment, before, from_state, undoes=event)
+
+
+def later_events(events: Sequence[Event]) -> list[Event]:
+    """Return what happened to the same comments and discussions since the first of these events. One query."""
+    if not events:
+        return []
+    comment_ids = {event.comment_id for event in events if event.comment_id is not None}
+    essay_ids = {event.essay_id for event in events if event.comment_id is None}
+    same = Event.comment_id.in_(comment_ids) | (Event.comment_id.is_(None) & Event.essay_id.in_(essay_ids))
+    since = Event.id > min(event.id for event in events)
+    return list(db.session.scalars(select(Event).where(same, since).order_by(Event.id)))
+
+
+def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
+    """Return why an event cannot be undone, None if it can; `later` holds what `later_events` says."""
+    if event.act not in UNDOABLE:
+        return "This cannot be undone. Decide about it as it stands now."
+    place = (event.comment_id, event.essay_id)
+    later = [one for one in later if one.id > event.id and (one.comment_id, one.essay_id) == place]
+    for one in later:
+        if one.undoes_id == event.id:
+            return f"{actor_name(one)} undid this already."
+    taken_back = {one.undoes_id for one in later}
+    for one in reversed(later):
+        # What was done and taken back again since leaves the state as this event left it.
+        if one.id not in taken_back and (one.undoes_id is None or one.undoes_id < event.id):
+            deed = DEEDS.get(one.act, "changed it")
+            return f"This cannot be undone any more: {actor_name(one)} {deed} since. Decide about it anew."
+    return None
+
+
+def actor_name(event: Event) -> str:
+    """Return the name of who did it; what nobody did, the site did."""
+    return event.actor.name if event.actor else "The site"
 
 
 def is_waiting(comment: Comment) -> bool:
@@ -275,11 +297,7 @@ def _who_decided(comment: Comment) -> str:
     last = db.session.scalar(
         select(Event).where(Event.comment_id == comment.id).order_by(Event.id.desc()).limit(1)
     )
-    return f"{_name(last)} {DEEDS.get(last.act, 'changed it')}." if last else ""
-
-
-def _name(event: Event) -> str:
-    return event.actor.name if event.actor else "The site"
+    return f"{actor_name(last)} {DEEDS.get(last.act, 'changed it')}." if last else ""
 
 
 def _replaces_public_words(comment: Comment, newest: CommentRevision) -> bool:
@@ -342,19 +360,6 @@ def _decision_to_restore(comment: Comment) -> Event | None:
     else:
         return None
     return db.session.scalar(standing.order_by(Event.id.desc()).limit(1))
-
-
-def _changed_since(event: Event) -> Event | None:
-    """Return the last thing that happened to the same comment or discussion since and still stands."""
-    same = select(Event).where(Event.essay_id == event.essay_id, Event.comment_id == event.comment_id)
-    later = db.session.scalars(same.where(Event.id > event.id).order_by(Event.id)).all()
-    taken_back = {one.undoes_id for one in later if one.undoes_id is not None}
-    standing = [
-        one
-        for one in later
-        if one.id not in taken_back and (one.undoes_id is None or one.undoes_id < event.id)
-    ]
-    return standing[-1] if standing else None
 
 
 def _state_before(comment: Comment) -> tuple[dict[str, Any], str]:

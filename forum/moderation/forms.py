@@ -1,0 +1,86 @@
+"""What moderators send: a decision with the wording they saw, a reason and a note; how they narrow the lists."""
+
+from typing import Any
+
+from wtforms import IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
+from wtforms.widgets import HiddenInput
+
+from forum.discussion.forms import row_number
+from forum.discussion.report import REASONS
+from forum.moderation.decisions import NEEDS_NOTE
+from forum.text.normal import normalise, one_line
+from forum.web import Form
+
+MAX_NOTE = 1000
+TOO_LONG = f"Keep it to {MAX_NOTE:,} characters."
+
+ORDERS = {"oldest": "Oldest first", "newest": "Newest first"}
+
+
+class DecisionForm(Form):
+    """A decision about the wording with this number."""
+
+    revision = IntegerField(
+        widget=HiddenInput(),
+        validators=[InputRequired("Look at the comment first: the form did not say which wording you saw.")],
+    )
+
+
+class ReasonedForm(DecisionForm):
+    """A decision that its writer is told the reason for."""
+
+    reason = RadioField(
+        "Reason", choices=list(REASONS.items()), validators=[InputRequired("Choose a reason.")]
+    )
+    note = TextAreaField(
+        "Note",
+        filters=[lambda text: normalise(text or "")],
+        validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
+    )
+
+    def validate_note(self, field: TextAreaField) -> None:
+        """Ask for the note where the reason alone says nothing."""
+        if self.reason.data == NEEDS_NOTE and not field.data:
+            raise ValidationError("Say in the note what the reason is.")
+
+
+class NoteForm(Form):
+    """A few words about a discussion that is closed."""
+
+    note = TextAreaField(
+        "Closing note",
+        filters=[lambda text: normalise(text or "")],
+        validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
+    )
+
+
+class NarrowForm(Form):
+    """A GET form over a list; what it does not understand narrows nothing."""
+
+    q = StringField("Find", filters=[lambda text: one_line(text or "")[:100]])
+    essay = SelectField("Essay", validators=[Optional()], validate_choice=False)
+
+    def __init__(self, given: Any, essays: list[tuple[int, str]]) -> None:
+        super().__init__(given)
+        self._essay_ids = {row_id for row_id, _ in essays}
+        self.essay.choices = [("", "All essays"), *((str(row_id), title) for row_id, title in essays)]
+
+    @property
+    def essay_id(self) -> int | None:
+        """Return the essay that was chosen, None for all."""
+        given = row_number(self.essay.data)
+        return given if given in self._essay_ids else None
+
+
+class QueueForm(NarrowForm):
+    """Which waiting comments to show."""
+
+    cause = SelectField("Why it waits", validate_choice=False)
+    order = SelectField("Order", choices=list(ORDERS.items()), default="oldest", validate_choice=False)
+
+
+class LogForm(NarrowForm):
+    """Which decisions to show."""
+
+    act = SelectField("What", validate_choice=False)
