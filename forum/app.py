@@ -21,15 +21,35 @@ from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
 from forum.discussion.views import blueprint as discussion
+from forum.essays.editor import blueprint as essay_editor
+from forum.essays.pictures import blueprint as essay_pictures
+from forum.essays.release import blueprint as essay_release
 from forum.moderation.views import blueprint as moderation
 from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
+from forum.pages.feeds import blueprint as feeds
+from forum.pages.home import blueprint as home
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.web import init_web, person
 
-BLUEPRINTS: tuple[Blueprint, ...] = (outbox, accounts, account, discussion, essay, comment, profile, moderation, admin)
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    outbox,
+    accounts,
+    account,
+    discussion,
+    essay,
+    comment,
+    profile,
+    moderation,
+    admin,
+    home,
+    feeds,
+    essay_editor,
+    essay_release,
+    essay_pictures,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

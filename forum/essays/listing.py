@@ -1,6 +1,6 @@
 """Lists of essays: for the home page and its kin, the author's desk, the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,11 @@ def without_text(statement: Select[Any]) -> Select[Any]:
     """Leave out of a select of essays what lists do not show; asking for it all the same is an error."""
     long = (Essay.source, Essay.html, Essay.toc, Essay.closing)
     return statement.options(*(defer(column, raiseload=True) for column in long))
+
+
+def addresses_of(path: str) -> Callable[[int], str]:
+    """Return what gives the address of each page of a list; the first one has the list's own."""
+    return lambda number: path if number == 1 else f"{path}?page={number}"
 
 
 def by_year(essays: Sequence[Essay]) -> list[tuple[int, list[Essay]]]:

@@ -1,0 +1,183 @@
+"""What authors send: the words of an essay, its settings, when it is to appear, a picture."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_wtf.file import FileField
+from wtforms import (
+    DateField,
+    HiddenField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    TimeField,
+    ValidationError,
+)
+from wtforms.validators import Optional
+
+from forum import clock
+from forum.essays.essay import Access, CommentPolicy, Essay
+from forum.essays.publishing import split_tags
+from forum.essays.refusal import EssayRefused
+from forum.essays.revision import EssayWords
+from forum.site.settings import Premoderation
+from forum.text.normal import normalise, one_line
+from forum.web import Form
+
+ACCESS_WORDS = {
+    Access.PUBLIC: "Everyone",
+    Access.SUBSCRIBERS: "Subscribers",
+    Access.PAID: "Supporters, who pay",
+}
+COMMENT_WORDS = {
+    CommentPolicy.SUBSCRIBERS: "Subscribers",
+    CommentPolicy.PAID: "Supporters, who pay",
+    CommentPolicy.AUTHOR_ONLY: "Only you",
+    CommentPolicy.OFF: "Nobody",
+}
+WAITING_WORDS = {
+    "": "As the site says",
+    Premoderation.ALL: "All comments",
+    Premoderation.FIRST: "The first comments of new readers",
+    Premoderation.NONE: "No comments",
+}
+
+
+def tidy_line(typed: str | None) -> str:
+    """Return what came in a field as one line."""
+    return one_line(typed or "")
+
+
+def tidy(typed: str | None) -> str:
+    """Return what came in a field in normal form."""
+    return normalise(typed or "")
+
+
+class EssayForm(Form):
+    """The words of an essay. `version` is that of the draft which the author had before them."""
+
+    title = StringField("Title", filters=[tidy_line])
+    subtitle = StringField("Standfirst", filters=[tidy_line])
+    body = TextAreaField("Essay", filters=[tidy])
+    version = HiddenField(filters=[lambda typed: typed or "0"])
+
+    @classmethod
+    def of(cls, words: EssayWords, version: int) -> "EssayForm":
+        """Return the form filled with what was saved."""
+        return cls(
+            formdata=None,
+            title=words.title,
+            subtitle=words.subtitle,
+            body=words.source,
+            version=str(version),
+        )
+
+    def words(self) -> EssayWords:
+        """Return what was typed, in its normal form."""
+        return EssayWords(self.title.data or "", self.subtitle.data or "", self.body.data or "")
+
+    def based_on(self) -> int:
+        """Return the version of the draft that was seen; -1, which never was, for nonsense."""
+        return version_number(self.version.data)
+
+
+class SettingsForm(Form):
+    """What surrounds the words of an essay."""
+
+    slug = StringField("Address", filters=[tidy_line])
+    tags = StringField("Tags", filters=[tidy_line])
+    access = SelectField("Who may read all of it", choices=[(one.value, ACCESS_WORDS[one]) for one in Access])
+    comments = SelectField(
+        "Who may comment", choices=[(one.value, words) for one, words in COMMENT_WORDS.items()]
+    )
+    premoderation = SelectField(
+        "Which comments wait for you", choices=[(str(one), words) for one, words in WAITING_WORDS.items()]
+    )
+    closing = TextAreaField("Closing line", filters=[tidy])
+
+    @classmethod
+    def of(cls, essay: Essay) -> "SettingsForm":
+        """Return the form filled with an essay's settings."""
+        return cls(
+            formdata=None,
+            slug=essay.slug,
+            tags=", ".join(tag.label for tag in essay.tags),
+            access=essay.access.value,
+            comments=essay.comments.value,
+            premoderation=essay.premoderation.value if essay.premoderation else "",
+            closing=essay.closing,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `change_settings`; the form has been validated."""
+        return {
+            "slug": self.slug.data or "",
+            "tags": split_tags(self.tags.data or ""),
+            "access": Access(self.access.data),
+            "comments": CommentPolicy(self.comments.data),
+            "premoderation": Premoderation(self.premoderation.data) if self.premoderation.data else None,
+            "closing": self.closing.data or "",
+        }
+
+
+class PublishForm(Form):
+    """When an essay is to appear; the time is in UTC. `version` is that of the draft which was shown."""
+
+    when = RadioField(
+        "When should it appear?",
+        choices=[("now", "Now"), ("later", "At a time of my choice")],
+        default="now",
+    )
+    date = DateField("Date", validators=[Optional()])
+    time = TimeField("Time, in UTC", validators=[Optional()])
+    version = HiddenField(filters=[lambda typed: typed or "0"])
+
+    @property
+    def moment(self) -> datetime | None:
+        """Return the chosen moment, aware, in UTC; None means now."""
+        if self.when.data != "later" or self.date.data is None or self.time.data is None:
+            return None
+        return datetime.combine(self.date.data, self.time.data, tzinfo=UTC)
+
+    def validate_date(self, field: DateField) -> None:
+        """Ask for a date, a time, and that both lie ahead."""
+        if self.when.data != "later":
+            return
+        if field.data is None:
+            raise ValidationError("Give the date on which it should appear.")
+        if self.moment is not None and self.moment <= clock.now():
+            raise ValidationError("That moment has passed. Choose a later one, or publish now.")
+
+    def validate_time(self, field: TimeField) -> None:
+        """Ask for a time if one is needed."""
+        if self.when.data == "later" and field.data is None:
+            raise ValidationError("Give the time at which it should appear, in UTC.")
+
+
+class WithdrawForm(Form):
+    """Why an essay is withdrawn; asked of those who did not write it."""
+
+    reason = TextAreaField("Reason", filters=[tidy])
+
+
+class PictureForm(Form):
+    """A picture and what it shows, for those who cannot see it."""
+
+    picture = FileField("Picture")
+    alt = StringField("Alternative text", filters=[tidy_line])
+
+
+def version_number(typed: str | None) -> int:
+    """Return a version that a form names; -1, which no draft has, for nonsense."""
+    return int(typed) if typed and typed.isascii() and typed.isdigit() and len(typed) < 10 else -1
+
+
+def add_refusal(form: Form, refusal: EssayRefused) -> None:
+    """Put the sentence of a refusal beside the field that it is about."""
+    fields = {field.name: field for field in form}
+    field = fields.get(refusal.field)
+    if field is None:
+        form.form_errors.append(str(refusal))
+    else:
+        field.errors = [*field.errors, str(refusal)]

@@ -1,0 +1,189 @@
+"""The author's desk: publish now or later, withdraw, and go back to what an essay said before."""
+
+from datetime import datetime
+
+from flask import Blueprint, flash, redirect, render_template, request
+from sqlalchemy import select
+
+from forum import clock
+from forum.database import db, page_of
+from forum.essays.desk import Answer, essay_to_edit, render_apart
+from forum.essays.drafting import draft_version, draft_words
+from forum.essays.essay import Essay
+from forum.essays.forms import PublishForm, WithdrawForm, version_number
+from forum.essays.listing import PER_PAGE, addresses_of, state_of
+from forum.essays.publishing import (
+    find_revision,
+    publish_essay,
+    render_words,
+    republish,
+    restore_revision,
+    unfinished_lines,
+    unschedule,
+    update_essay,
+    withdraw_essay,
+)
+from forum.essays.refusal import EssayRefused
+from forum.essays.revision import EssayRevision
+from forum.text.difference import differences
+from forum.web import page_number, require_found
+
+blueprint = Blueprint("essay_release", __name__)
+
+
+@blueprint.get("/desk/essays/<int:essay_id>/publish")
+def publish_page(essay_id: int) -> Answer:
+    """Ask when the essay should appear, and list what is still to be mended."""
+    essay, _ = essay_to_edit(essay_id)
+    form = PublishForm(formdata=None, version=str(draft_version(essay)))
+    if state_of(essay, clock.now()) == "scheduled" and essay.published_at is not None:
+        form.when.data = "later"
+        form.date.data, form.time.data = essay.published_at.date(), essay.published_at.time()
+    return _publish_page(essay, form, _problems(essay))
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/publish")
+def publish(essay_id: int) -> Answer:
+    """Say in one sentence what will happen; do it once that was confirmed."""
+    essay, _ = essay_to_edit(essay_id)
+    if state_of(essay, clock.now()) in ("published", "withdrawn"):
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
+    form = PublishForm()
+    if not form.validate():
+        return _publish_page(essay, form, _problems(essay)), 422
+    words = draft_words(essay)
+    try:
+        text = render_apart(words) if words != essay.words or not essay.html else None
+    except EssayRefused as refusal:
+        essay, _ = essay_to_edit(essay_id)
+        return _publish_page(essay, form, [str(refusal)]), 422
+    essay, user = essay_to_edit(essay_id)
+    if "confirm" not in request.form:
+        return _publish_page(essay, form, [], review=True)
+    if draft_version(essay) != version_number(form.version.data) or draft_words(essay) != words:
+        form.version.data = str(draft_version(essay))
+        changed = "The essay was saved in another window meanwhile. Look at it again before you publish it."
+        return _publish_page(essay, form, [changed]), 409
+    if text is not None:
+        update_essay(essay, user, words, text)
+    publish_essay(essay, form.moment, by=user)
+    db.session.commit()
+    return _published(essay, form.moment)
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/unschedule")
+def unschedule_view(essay_id: int) -> Answer:
+    """Make a scheduled essay a draft again."""
+    essay, user = essay_to_edit(essay_id)
+    try:
+        unschedule(essay, by=user)
+    except EssayRefused as refusal:
+        db.session.rollback()
+        flash(str(refusal), "warn")
+        return redirect(f"/desk/essays/{essay_id}/withdraw", 303)
+    db.session.commit()
+    flash("Unscheduled. It is a draft again.")
+    return redirect(f"/desk/essays/{essay_id}", 303)
+
+
+@blueprint.route("/desk/essays/<int:essay_id>/withdraw", methods=["GET", "POST"])
+def withdraw(essay_id: int) -> Answer:
+    """Ask once more, then take the essay away from its readers."""
+    essay, user = essay_to_edit(essay_id)
+    if not essay.is_published(clock.now()):
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
+    form = WithdrawForm()
+    is_own = essay.author_id == user.id
+    if request.method == "POST" and not is_own and not form.reason.data:
+        form.reason.errors = ["Say why: the reason is kept in the audit log."]
+        return render_template("essays/withdraw.html", essay=essay, form=form, is_own=is_own), 422
+    if request.method == "GET":
+        return render_template("essays/withdraw.html", essay=essay, form=form, is_own=is_own)
+    withdraw_essay(essay, by=user, reason=form.reason.data or "")
+    db.session.commit()
+    flash("Withdrawn. Readers are told that it is gone.")
+    return redirect(f"/desk/essays/{essay_id}", 303)
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/republish")
+def republish_view(essay_id: int) -> Answer:
+    """Bring a withdrawn essay back."""
+    essay, user = essay_to_edit(essay_id)
+    republish(essay, by=user)
+    db.session.commit()
+    flash("It is published again.")
+    return redirect(essay.path, 303)
+
+
+@blueprint.get("/desk/essays/<int:essay_id>/revisions")
+def revisions(essay_id: int) -> Answer:
+    """List what the essay said, newest first."""
+    essay, _ = essay_to_edit(essay_id)
+    theirs = select(EssayRevision).where(EssayRevision.essay_id == essay.id)
+    page = page_of(theirs.order_by(EssayRevision.number.desc()), page_number(), PER_PAGE)
+    address_of = addresses_of(f"/desk/essays/{essay_id}/revisions")
+    return render_template("essays/revisions.html", essay=essay, page=page, address_of=address_of)
+
+
+@blueprint.get("/desk/essays/<int:essay_id>/revisions/compare")
+def compare(essay_id: int) -> Answer:
+    """Show what changed between two revisions, word by word."""
+    essay, _ = essay_to_edit(essay_id)
+    old = require_found(find_revision(essay, version_number(request.args.get("old"))))
+    new = require_found(find_revision(essay, version_number(request.args.get("new"))))
+    changes = [
+        (label, differences(getattr(old, name), getattr(new, name)))
+        for label, name in (("Title", "title"), ("Standfirst", "subtitle"), ("Essay", "source"))
+    ]
+    return render_template("essays/compare.html", essay=essay, old=old, new=new, changes=changes)
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/revisions/<int:number>/restore")
+def restore(essay_id: int, number: int) -> Answer:
+    """Make the essay say again what it said."""
+    essay, _ = essay_to_edit(essay_id)
+    old = require_found(find_revision(essay, number) if number < 10**9 else None)
+    try:
+        text = render_apart(old.words)
+    except EssayRefused as refusal:
+        flash(f"Version {number} cannot be restored. {refusal}", "danger")
+        return redirect(f"/desk/essays/{essay_id}/revisions", 303)
+    essay, user = essay_to_edit(essay_id)
+    restore_revision(essay, number, user, text)
+    db.session.commit()
+    shown = essay.is_published(clock.now())
+    flash(f"Version {number} is restored. Readers see it now." if shown else f"Version {number} is restored.")
+    return redirect(f"/desk/essays/{essay_id}", 303)
+
+
+def _published(essay: Essay, moment: datetime | None) -> Answer:
+    if moment is None:
+        flash("Published. Everyone can find it now.")
+        return redirect(essay.path, 303)
+    flash(f"Scheduled for {moment.strftime('%-d %B %Y, %H:%M UTC')}.")
+    return redirect(f"/desk/essays/{essay.id}", 303)
+
+
+def _publish_page(essay: Essay, form: PublishForm, problems: list[str], *, review: bool = False) -> str:
+    return render_template(
+        "essays/publish.html",
+        essay=essay,
+        form=form,
+        problems=problems,
+        unfinished=unfinished_lines(draft_words(essay).source),
+        review=review,
+        state=state_of(essay, clock.now()),
+        words=draft_words(essay),
+    )
+
+
+def _problems(essay: Essay) -> list[str]:
+    """Return what stands in the way of publishing the draft."""
+    words = draft_words(essay)
+    if words == essay.words and essay.html:
+        return []
+    try:
+        render_words(words)
+    except EssayRefused as refusal:
+        return [str(refusal)]
+    return []
