@@ -4,6 +4,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, EmailField, Field, PasswordField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from forum.accounts.address import BadAddress, clean_address
@@ -132,6 +133,12 @@ class AppearanceForm(AccountForm):
     """How pages look and whether single letters are keys."""
 
     theme = RadioField(
-        "Colours", choices=[("", "As my device says"), ("light", "Light"), ("dark", "Dark")], default=""
+        "Colours",
+        choices=[
+            SelectChoice("", "As my device says"),
+            SelectChoice("light", "Light"),
+            SelectChoice("dark", "Dark"),
+        ],
+        default="",
     )
     keys = BooleanField("Single letters are keys, such as j for the next comment")
