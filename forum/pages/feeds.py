@@ -1,5 +1,7 @@
 """The addresses for programs: feeds of essays and of comments, robots.txt, the sitemap."""
 
+from urllib.parse import urlsplit
+
 from flask import Blueprint, Response, abort, current_app, redirect, render_template
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -32,6 +34,7 @@ def essays_feed() -> Response:
     body = render_template(
         "feeds/essays.xml",
         essays=essays,
+        host=_host(),
         updated=max((max(one.published_at or now, one.updated_at) for one in essays), default=now),
         whole=with_whole_addresses,
     )
@@ -55,7 +58,7 @@ def comments_feed(slug: str) -> AnyResponse:
     visible = select(Comment).where(Comment.essay_id == essay.id, Comment.visible)
     newest = visible.order_by(Comment.created_at.desc(), Comment.id.desc()).limit(FEED_COMMENTS)
     comments = db.session.scalars(newest.options(joinedload(Comment.shown))).all()
-    body = render_template("feeds/comments.xml", essay=essay, comments=comments)
+    body = render_template("feeds/comments.xml", essay=essay, comments=comments, host=_host())
     changed = [moment for one in comments for moment in (one.created_at, one.edited_at)]
     return feed_answer(body, "application/atom+xml", changed or [essay.published_at])
 
@@ -82,3 +85,8 @@ def sitemap() -> Response:
     )
     changed = [moment for one in essays for moment in (one.published_at, one.updated_at)]
     return feed_answer(body, "application/xml", changed)
+
+
+def _host() -> str:
+    """Return the host in whose name the entries are numbered (RFC 4151), so that a new slug is no new entry."""
+    return urlsplit(current_app.config["SITE_URL"]).hostname or ""
