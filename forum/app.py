@@ -30,6 +30,7 @@ from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
 from forum.pages.home import blueprint as home
+from forum.pages.health import blueprint as health
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.web import init_web, person
@@ -42,6 +43,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     essay,
     comment,
     profile,
+    health,
     moderation,
     admin,
     home,

@@ -25,6 +25,7 @@ from forum.database import db
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
 from forum.outbox.worker import run_worker
+from forum.pages.health import find_problems
 from forum.server import serve
 from forum.site.audit import record
 from forum.text.names import BadName
@@ -96,6 +97,14 @@ def work(with_parent: bool) -> None:
     if with_parent:
         Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     run_worker(stop)
+
+
+@forum.command("check")
+def check() -> None:
+    """Say whether the settings, the database, the migrations and the mail are well; the exit status says it too."""
+    if problems := find_problems():
+        raise click.ClickException(" ".join(problems))
+    click.echo("Settings, database, migrations and mail are well.")
 
 
 def _stop_with_parent(stop: Event) -> None:
