@@ -48,7 +48,7 @@ class Question:
         return bool(self.query or self.role or self.standing or self.subscription)
 
     def address(self, **changes: Any) -> str:
-        """Return the address of this question, with some parts changed; defaults are left out."""
+        """Return the address of this question, with some parts changed; what is not asked is left out."""
         parts = {
             "q": self.query,
             "role": self.role or "",
@@ -57,8 +57,9 @@ class Question:
             "sort": self.sort,
             "order": "descending" if self.is_descending else "ascending",
         } | changes
-        plain = {"sort": "since", "order": "descending", "page": 1}
-        given = {key: str(value) for key, value in parts.items() if value not in ("", plain.get(key))}
+        if (parts["sort"], parts["order"]) == ("since", "descending"):
+            del parts["sort"], parts["order"]
+        given = {key: str(value) for key, value in parts.items() if value and (key, value) != ("page", 1)}
         return "/admin/users" + (f"?{urlencode(given)}" if given else "")
 
     def sorted_by(self, column: str) -> str:
@@ -75,8 +76,8 @@ class Question:
 
 def question_from(args: Mapping[str, str]) -> Question:
     """Read a question from the address; what is no choice there counts as not asked."""
-    sort = args.get("sort", "since")
-    order = args.get("order", "descending" if "sort" not in args else "ascending")
+    sort = args.get("sort", "")
+    order = args.get("order", "ascending") if sort in SORTS else "descending"
     return Question(
         query=one_line(args.get("q", "")[: LONGEST_QUERY * 4])[:LONGEST_QUERY],
         role=_one_of(Role, args.get("role")),
@@ -130,12 +131,8 @@ MOST_ID_DIGITS = 18
 
 def comment_counts(people: list[int]) -> dict[int, int]:
     """Return how many comments each of these people wrote, whatever became of them; one query."""
-    rows = db.session.execute(
-        select(Comment.author_id, func.count(Comment.id))
-        .where(Comment.author_id.in_(people))
-        .group_by(Comment.author_id)
-    )
-    return {author_id: count for author_id, count in rows}
+    counts = select(Comment.author_id, func.count(Comment.id)).group_by(Comment.author_id)
+    return dict(iter(db.session.execute(counts.where(Comment.author_id.in_(people)))))
 
 
 def subscription_states(people: list[User], now: datetime) -> dict[int, State]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, func, or_, select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 
 from forum import clock
 from forum.accounts.user import Role, Standing, User
@@ -215,7 +215,8 @@ def _restore_comments(actor: User, lifted: Ban) -> int:
 
 def _hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
     """Return each comment that the ban hid and whose last event is still that, with the event."""
-    last = select(func.max(Event.id)).where(Event.comment_id == Comment.id).scalar_subquery()
+    any_event = aliased(Event)
+    last = select(func.max(any_event.id)).where(any_event.comment_id == Comment.id).scalar_subquery()
     found = db.session.execute(
         select(Comment, Event)
         .join(Event, Event.id == last)

@@ -73,7 +73,7 @@ NUMBERS = {
         "minutes",
         0,
         1_440,
-        "Until then, while nobody has replied, an edit shows at once. Later the old text stays while the new one waits.",
+        "Until then, while nobody has replied, an edit shows at once. Later the old text stays while the new waits.",
     ),
     "threads_per_page": Number(
         "Threads on a page", "threads", 5, 200, "More make longer pages, which take longer to arrive."
