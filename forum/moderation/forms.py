@@ -1,8 +1,10 @@
 """What moderators send: a decision with the wording they saw, a reason and a note; how they narrow the lists."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from wtforms import IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
@@ -18,6 +20,11 @@ TOO_LONG = f"Keep it to {MAX_NOTE:,} characters."
 ORDERS = {"oldest": "Oldest first", "newest": "Newest first"}
 
 
+def options(words: Mapping[Any, str]) -> list[Any]:
+    """Return the choices of a field from words by value."""
+    return [SelectChoice(str(value), label) for value, label in words.items()]
+
+
 class DecisionForm(Form):
     """A decision about the wording with this number."""
 
@@ -30,9 +37,7 @@ class DecisionForm(Form):
 class ReasonedForm(DecisionForm):
     """A decision that its writer is told the reason for."""
 
-    reason = RadioField(
-        "Reason", choices=list(REASONS.items()), validators=[InputRequired("Choose a reason.")]
-    )
+    reason = RadioField("Reason", choices=options(REASONS), validators=[InputRequired("Choose a reason.")])
     note = TextAreaField(
         "Note",
         filters=[lambda text: normalise(text or "")],
@@ -64,7 +69,8 @@ class NarrowForm(Form):
     def __init__(self, given: Any, essays: list[tuple[int, str]]) -> None:
         super().__init__(given)
         self._essay_ids = {row_id for row_id, _ in essays}
-        self.essay.choices = [("", "All essays"), *((str(row_id), title) for row_id, title in essays)]
+        titles = {str(row_id): title for row_id, title in essays}
+        self.essay.choices = options({"": "All essays"} | titles)
 
     @property
     def essay_id(self) -> int | None:
@@ -77,7 +83,7 @@ class QueueForm(NarrowForm):
     """Which waiting comments to show."""
 
     cause = SelectField("Why it waits", validate_choice=False)
-    order = SelectField("Order", choices=list(ORDERS.items()), default="oldest", validate_choice=False)
+    order = SelectField("Order", choices=options(ORDERS), default="oldest", validate_choice=False)
 
 
 class LogForm(NarrowForm):

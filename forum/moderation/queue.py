@@ -109,6 +109,7 @@ class Card:
     answers: list[Line]
     changes: list[tuple[Change, str]]
     acts: frozenset[str]
+    may_manage_reader: bool
 
 
 @dataclass(frozen=True)
@@ -256,13 +257,14 @@ def _cards(user: User, rows: Sequence[Any], now: datetime) -> list[Card]:
             parent=parents.get(comment.answers_id),
             answers=answers.get(comment.id, []),
             changes=differences(public[comment.id], newest.source) if comment.id in public else [],
-            acts=_acts(user, comment, essay, now),
+            acts=_acts(user, essay, now),
+            may_manage_reader=user.is_admin,
         )
         for comment, newest, essay, since in rows
     ]
 
 
-def _acts(user: User, comment: Comment, essay: Essay, now: datetime) -> frozenset[str]:
+def _acts(user: User, essay: Essay, now: datetime) -> frozenset[str]:
     """Return what the desk offers; the routes behind it ask `rights()` again."""
     is_open = essay.is_published(now) and essay.discussion_closed_at is None
     own_only = essay.comments == CommentPolicy.AUTHOR_ONLY and essay.author_id != user.id

@@ -20,7 +20,7 @@ from forum.discussion.rights import Act, is_staff, may_see, rights
 from forum.essays.essay import Essay
 from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale, later_events, open_appeal, why_not_undo
-from forum.moderation.forms import DecisionForm, LogForm, NoteForm, QueueForm, ReasonedForm
+from forum.moderation.forms import DecisionForm, LogForm, NoteForm, QueueForm, ReasonedForm, options
 from forum.moderation.log import ACTS, LogFilters, entries, find_event
 from forum.moderation.queue import (
     CAUSES,
@@ -49,7 +49,7 @@ def queue() -> Answer:
     user, now = person(), clock.now()
     require(may_use_desk(user, now))
     form = QueueForm(request.args, essays_moderated(user))
-    form.cause.choices = [("", "Any cause"), *((cause.value, words) for cause, words in CAUSES.items())]
+    form.cause.choices = options({"": "Any cause"} | CAUSES)
     cause = Cause(form.cause.data) if form.cause.data in {cause.value for cause in CAUSES} else None
     filters = Filters(cause, form.essay_id, form.q.data or "", form.order.data == "newest")
     numbers = overview(user)
@@ -83,7 +83,7 @@ def log() -> Answer:
     user = person()
     require(may_use_desk(user, clock.now()))
     form = LogForm(request.args, essays_moderated(user))
-    form.act.choices = [("", "Everything"), *ACTS.items()]
+    form.act.choices = options({"": "Everything"} | ACTS)
     act = form.act.data if form.act.data in ACTS else None
     comment_id = row_number(request.args.get("comment")) or None
     filters = LogFilters(act, comment_id, form.essay_id, form.q.data or "")
