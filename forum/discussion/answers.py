@@ -12,7 +12,7 @@ from forum.database import db
 from forum.discussion.comment import Comment, Presence, Verdict, state_word
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
 from forum.discussion.report import REASONS
-from forum.discussion.rights import decision_on, may_see
+from forum.discussion.rights import decision_on, may_read_newest, may_see
 from forum.discussion.thread import SHOWN_DEPTH, page_with
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
@@ -129,15 +129,17 @@ def page_address(comment: Comment, essay: Essay) -> str:
 
 
 def as_json(comment: Comment) -> dict[str, Any]:
-    """Return a comment for its writer or a moderator as JSON."""
+    """Return a comment as JSON: its newest wording for its writer and moderators, for others what readers see."""
+    newest = may_read_newest(person(), comment.essay, comment, clock.now())
+    wording = comment.newest if newest else comment.shown if comment.visible else None
     return {
         "id": comment.id,
         "url": comment.address,
         "parent_id": comment.parent_id,
-        "state": state_word(comment, comment.newest),
+        "state": state_word(comment, wording or comment.newest),
         "visible": comment.visible,
-        "revision": comment.newest_number,
-        "html": comment.newest.html,
+        "revision": wording.number if wording else None,
+        "html": wording.html if wording else "",
         "likes": comment.likes,
         "created_at": comment.created_at.isoformat(),
     }

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
-from forum.discussion.comment import Comment, Presence, Verdict
+from forum.discussion.comment import Cause, Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal
 from forum.essays.essay import CommentPolicy, Essay
@@ -66,6 +66,13 @@ def may_see(user: User | None, essay: Essay, comment: Comment, now: datetime) ->
     if not essay.may_read_whole(user, now):
         return False
     return comment.visible or comment.visible_below > 0 or is_staff(user, essay, now)
+
+
+def may_read_newest(user: User | None, essay: Essay, comment: Comment, now: datetime) -> bool:
+    """Tell whether a person may read words of a comment that readers do not see: their own, or theirs to moderate."""
+    if user is None or comment.presence not in (Presence.LIVE, Presence.HIDDEN):
+        return False
+    return comment.author_id == user.id or is_staff(user, essay, now)
 
 
 def decision_on(comment: Comment) -> Event | None:
@@ -133,12 +140,13 @@ def _over_own_words(
         allowed.add(Act.WITHDRAW)
     if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
         return allowed
-    refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
-    if refused and _may_appeal(comment, now):
+    is_hidden, newest = comment.presence == Presence.HIDDEN, comment.newest
+    one_is_open = newest.verdict == Verdict.HELD and Cause.APPEAL in newest.causes
+    refused = is_hidden or newest.verdict == Verdict.REJECTED
+    if refused and not one_is_open and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)
-    one_is_open = comment.presence == Presence.HIDDEN and comment.newest.verdict == Verdict.HELD
     may_write = Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now)
-    if may_write and not one_is_open:
+    if may_write and not (is_hidden and one_is_open):
         allowed.add(Act.EDIT)
     return allowed
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, contains_eager
 
 from forum.accounts.user import User
 from forum.database import db
@@ -91,7 +91,10 @@ def thread_page(essay: Essay, order: Order, number: int, per_page: int) -> Threa
 
 
 def page_with(comment: Comment, per_page: int) -> int:
-    """Return the number of the page, oldest first, on which a comment's thread stands. One query."""
+    """Return the number of the page, oldest first, on which a comment's thread stands. One query.
+
+    A thread that nobody sees, because it waits or is gone, stands at its place, on the last page at the latest.
+    """
     roots = _roots_condition(comment.essay_id)
     root = aliased(Comment)
     pinned = select(root.pinned_at).where(root.id == comment.root_comment_id).scalar_subquery()
@@ -99,8 +102,9 @@ def page_with(comment: Comment, per_page: int) -> int:
         and_(Comment.pinned_at.is_not(None), pinned.is_(None)),
         and_(Comment.pinned_at.is_(None) == pinned.is_(None), Comment.id < comment.root_comment_id),
     )
-    count = db.session.scalar(select(func.count(Comment.id)).where(roots, before)) or 0
-    return count // per_page + 1
+    counts = select(func.count(Comment.id).filter(before), func.count(Comment.id)).where(roots)
+    earlier, total = db.session.execute(counts).one()
+    return min(earlier // per_page + 1, max(1, -(-total // per_page)))
 
 
 def comment_with_replies(essay: Essay, comment: Comment, order: Order = Order.OLDEST) -> Node:
@@ -258,7 +262,7 @@ def waiting_node(comment: Comment, essay: Essay) -> Node:
 
 
 def unseen_comments_of(user: User, essay: Essay) -> list[Comment]:
-    """Return a person's own comments on an essay that only they see, or whose newest wording waits. Two queries."""
+    """Return a person's own comments on an essay that only they see, or whose newest wording waits. One query."""
     refused = (CommentRevision.verdict != Verdict.ACCEPTED) | (Comment.presence == Presence.HIDDEN)
     return list(
         db.session.scalars(
@@ -272,5 +276,6 @@ def unseen_comments_of(user: User, essay: Essay) -> list[Comment]:
             .where(Comment.essay_id == essay.id, Comment.author_id == user.id, refused)
             .where(Comment.presence.in_((Presence.LIVE, Presence.HIDDEN)))
             .order_by(Comment.id)
+            .options(contains_eager(Comment.newest))
         )
     )

@@ -1,15 +1,19 @@
 """One comment on a page of its own, with what is around it and every act its reader may do, as plain forms."""
 
+from datetime import datetime
+
 from flask import Blueprint, abort, jsonify, redirect, render_template
+from markupsafe import Markup
 
 from forum import clock
+from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
 from forum.discussion.refusals import why_nobody, why_not
 from forum.discussion.report import REASONS
-from forum.discussion.rights import Act, may_see, rights
+from forum.discussion.rights import Act, may_read_newest, may_see, rights
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
 from forum.essays.essay import Essay
 from forum.moderation.decisions import open_appeal
@@ -30,10 +34,9 @@ def comment_page(comment_id: int) -> Answer:
         abort(404)
     may = rights(user, essay, comment, now)
     if wants_json():
-        return jsonify(as_json(comment) if comment.visible or user else {"id": comment.id, "visible": False})
+        return jsonify(as_json(comment))
     node = comment_with_replies(essay, comment)
-    unseen = comment.author_id == user.id or Act.MODERATE in may if user is not None else False
-    ids = [below.id for below in walk([node])]
+    unseen = may_read_newest(user, essay, comment, now)
     return render_template(
         "pages/comment.html",
         essay=essay,
@@ -43,7 +46,7 @@ def comment_page(comment_id: int) -> Answer:
         own=user is not None and comment.author_id == user.id,
         may=may,
         parents=parents_of(essay, comment) if Act.READ in may else [],
-        replies=with_own_parts(thread_html(node.replies), user, essay, ids, now) if node.replies else "",
+        replies=_replies(node, user, essay, now) if Act.READ in may else "",
         place=place_of(comment, essay),
         refusal=why_nobody(essay, now) if user is None else why_not(user, essay, now),
         forms_for=_forms(comment),
@@ -58,6 +61,13 @@ def comment_page(comment_id: int) -> Answer:
 def reply_page(comment_id: int) -> Answer:
     """Lead to the reply form of a comment."""
     return redirect(f"/comments/{comment_id}#compose", 303)
+
+
+def _replies(node: Node, user: User | None, essay: Essay, now: datetime) -> Markup:
+    """Return what stands below a comment, the viewer's own waiting replies too; nothing where nothing does."""
+    ids = [below.id for below in walk(node.replies)]
+    html = with_own_parts(thread_html(node.replies), user, essay, ids, now, top=node.id)
+    return html if "<li" in html else Markup()
 
 
 def _differs(comment: Comment) -> bool:

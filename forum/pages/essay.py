@@ -18,7 +18,7 @@ from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import why_nobody, why_not
 from forum.discussion.rights import Act, rights
 from forum.discussion.screening import causes_to_hold
-from forum.discussion.thread import Node, Order, thread_page, unseen_comments_of, waiting_node
+from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
 from forum.essays.essay import Essay, find_essay
 from forum.notifications.follow import is_following
 from forum.site.settings import site_settings
@@ -55,11 +55,11 @@ def essay_page(slug: str) -> Answer:
         return redirect(essay.path + query, 301)
     may = rights(user, essay, None, now)
     order, number = _order(), page_number()
+    if wants_json():
+        return _as_json(essay, may, order, number)
     shared = shared_thread(essay, order, number) if Act.READ in may else SharedThread("", [], 1)
     if number > shared.count:
         abort(404)
-    if wants_json():
-        return _as_json(essay, order, number)
     return _page(essay, user, may, order, number, shared, now)
 
 
@@ -74,9 +74,14 @@ def thread_html(nodes: list[Node]) -> str:
     return render_template("discussion/_thread.html", nodes=nodes)
 
 
-def with_own_parts(html: str, user: User | None, essay: Essay, ids: list[int], now: datetime) -> Markup:
-    """Put a viewer's own parts at the markers: their controls, their thanks, their waiting comments. Four queries."""
-    parts = _own_parts(user, essay, ids, now) if user is not None else {}
+def with_own_parts(
+    html: str, user: User | None, essay: Essay, ids: list[int], now: datetime, *, top: int | None = None
+) -> Markup:
+    """Put a viewer's own parts at the markers: their controls, their thanks, their waiting comments. Three queries.
+
+    `top` is the comment whose replies these are; without one, what stands below none of them goes to the end.
+    """
+    parts = _own_parts(user, essay, ids, now, top) if user is not None else {}
     return Markup(MARKER.sub(lambda found: parts.get((found[1], int(found[2])), ""), html))  # noqa: S704
 
 
@@ -119,7 +124,9 @@ def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime
     return None if Act.COMMENT in may else why_not(user, essay, now)
 
 
-def _own_parts(user: User, essay: Essay, ids: list[int], now: datetime) -> dict[tuple[str, int], str]:
+def _own_parts(
+    user: User, essay: Essay, ids: list[int], now: datetime, top: int | None
+) -> dict[tuple[str, int], str]:
     parts: dict[tuple[str, int], str] = {}
     mine = select(Comment.id).where(Comment.id.in_(ids), Comment.author_id == user.id, Comment.visible)
     for comment_id in db.session.scalars(mine):
@@ -127,20 +134,22 @@ def _own_parts(user: User, essay: Essay, ids: list[int], now: datetime) -> dict[
     thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
     for comment_id in db.session.scalars(thanked):
         parts["liked", comment_id] = render_template("discussion/_liked.html")
-    waiting = [comment for comment in unseen_comments_of(user, essay) if not comment.visible]
-    for place in {_place(comment, ids) for comment in waiting}:
-        here = [
-            (waiting_node(comment, essay), waiting_sentence(comment, essay))
-            for comment in waiting
-            if _place(comment, ids) == place
-        ]
+    waiting: dict[int, list[tuple[Node, str]]] = {}
+    for comment in unseen_comments_of(user, essay):
+        place = _place(comment, ids, top)
+        if not comment.visible and place is not None:
+            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay))
+            waiting.setdefault(place, []).append(shown)
+    for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
     return parts
 
 
-def _place(comment: Comment, ids: list[int]) -> int:
-    """Return the comment on this page below which a waiting one stands, 0 for the end of the page."""
-    return comment.parent_id if comment.parent_id in ids else 0
+def _place(comment: Comment, ids: list[int], top: int | None) -> int | None:
+    """Return the comment on this page below which a waiting one stands, 0 for the end of the page, None for nowhere."""
+    if comment.parent_id is not None and comment.parent_id != top and comment.parent_id in ids:
+        return comment.parent_id
+    return 0 if top is None or comment.parent_id == top else None
 
 
 def _order() -> Order:
@@ -154,8 +163,12 @@ def _address(essay: Essay, order: Order, page: int) -> str:
     return f"{essay.path}{'?' if query else ''}{'&'.join(query)}#discussion"
 
 
-def _as_json(essay: Essay, order: Order, number: int) -> Answer:
-    page = thread_page(essay, order, number, site_settings().threads_per_page)
+def _as_json(essay: Essay, may: frozenset[Act], order: Order, number: int) -> Answer:
+    page = ThreadPage([], number, 1, order)
+    if Act.READ in may:
+        page = thread_page(essay, order, number, site_settings().threads_per_page)
+    if number > page.count:
+        abort(404)
     return jsonify(
         title=essay.title,
         url=essay.path,
