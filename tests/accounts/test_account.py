@@ -88,6 +88,24 @@ def test_a_way_in_that_was_mailed_to_the_old_address_dies_with_the_change(
     assert cast.stranger.post(way_in).status_code == 410
 
 
+def test_other_pending_links_die_with_a_change_of_address_or_password(
+    cast: Cast, app: Flask, known: int
+) -> None:
+    visitor = cast.sign_in(known)
+    for email in (NEW, "second@mail.example", "third@mail.example"):
+        visitor.post("/account/address", {"email": email, "password": PASSWORD})
+    cast.stranger.post(link_in(last_mail(app, NEW)))
+    assert cast.stranger.post(link_in(last_mail(app, "second@mail.example"))).status_code == 410
+
+    visitor.post("/sign-out")
+    visitor.post("/sign-in", {"email": NEW})
+    way_in = link_in(last_mail(app, NEW))
+    form = {"password": PASSWORD, "new_password": "another long one"}
+    assert cast.sign_in(known).post("/account/password", form).status_code == 303
+    assert cast.stranger.post(way_in).status_code == 410
+    assert cast.read(User, known).email == NEW
+
+
 def test_changing_the_address_needs_the_password(cast: Cast, app: Flask, known: int) -> None:
     visitor = cast.sign_in(known)
     for password in ("", "wrong password"):
@@ -128,10 +146,11 @@ def test_a_new_password_ends_all_other_sessions_and_renews_this_one(
 
 def test_a_new_password_needs_the_old_one_and_ten_characters(cast: Cast, known: int) -> None:
     visitor = cast.sign_in(known)
-    for old, new in (("", "another long one"), ("wrong password", "another long one"), (PASSWORD, "short"), (PASSWORD, "")):  # fmt: skip
+    good = "another long one"
+    for old, new in (("", good), ("wrong password", good), (PASSWORD, "short"), (PASSWORD, "")):
         answer = visitor.post("/account/password", {"password": old, "new_password": new})
         assert answer.status_code == 422
-        assert "another long one" not in answer.text
+        assert good not in answer.text
     assert sign_in(cast.stranger).status_code == 303
 
 
@@ -219,14 +238,32 @@ def test_the_forms_do_not_set_what_they_do_not_show(cast: Cast, app: Flask, know
         assert db.session.scalar(select(func.count(User.id)).where(User.role == "admin")) == 0
 
 
-@pytest.mark.parametrize(("agent", "expected"), [
-    ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
-    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Windows"),
-    ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15", "Safari on a Mac"),
-    ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/140.0 Mobile/15E148 Safari/604.1", "Chrome on an iPhone"),
-    ("Mozilla/5.0 (Linux; Android 15; SM-S931B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36", "Samsung Internet on Android"),
-    ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", "Chrome on ChromeOS"),
-    ("Something (Windows NT 10.0)", "a browser on Windows"), ("<b>you won</b>", "an unknown browser"), ("", "an unknown browser"),
-])  # fmt: skip
+WINDOWS, LINUX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"
+MAC, IPHONE = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X)",
+)
+PHONE, BOOK = "Mozilla/5.0 (Linux; Android 15; SM-S931B)", "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0)"
+BLINK, WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)", "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+
+
+@pytest.mark.parametrize(
+    ("agent", "expected"),
+    [
+        (f"{LINUX} Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        (f"{WINDOWS} {BLINK} Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Windows"),
+        (f"{WINDOWS} {BLINK} Chrome/140.0.0.0 Safari/537.36 OPR/120.0.0.0", "Opera on Windows"),
+        (f"{MAC} {WEBKIT} Version/18.0 Safari/605.1.15", "Safari on a Mac"),
+        (f"{IPHONE} {WEBKIT} CriOS/140.0 Mobile/15E148 Safari/604.1", "Chrome on an iPhone"),
+        (
+            f"{PHONE} {BLINK} SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+            "Samsung Internet on Android",
+        ),
+        (f"{BOOK} {BLINK} Chrome/140.0.0.0 Safari/537.36", "Chrome on ChromeOS"),
+        ("Something (Windows NT 10.0)", "a browser on Windows"),
+        ("<b>you won</b>", "an unknown browser"),
+        ("", "an unknown browser"),
+    ],
+)
 def test_a_device_is_named_in_words_its_owner_knows(agent: str, expected: str) -> None:
     assert device_words(agent) == expected

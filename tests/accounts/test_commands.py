@@ -26,7 +26,8 @@ def run(app: Flask):
 
 
 def test_the_first_admin_is_made_on_the_command_line(cast: Cast, app: Flask, run) -> None:
-    done = run("users", "add", "Root@Mail.Example", "--name", "Ada Root", "--role", "admin", "--password-stdin", stdin=f"{PASSWORD}\n")  # fmt: skip
+    words = ("users", "add", "Root@Mail.Example", "--name", "Ada Root", "--role", "admin", "--password-stdin")
+    done = run(*words, stdin=f"{PASSWORD}\n")
     assert done.exit_code == 0, done.output
     assert done.output == "Added Ada Root <root@mail.example>, admin.\n"
     visitor = cast.stranger

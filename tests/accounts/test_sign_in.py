@@ -51,9 +51,13 @@ def test_a_wrong_password_keeps_the_address_in_the_form_but_not_the_password(cas
     assert not is_signed_in(visitor)
 
 
-@pytest.mark.parametrize("email", ["", "no at sign", "a@", "@b.example", "a@b", "a b@c.example", "x" * 300 + "@c.example",
-                                   "a@" + "b" * 290 + ".example", "a@b.example\r\nBcc: c@d.example", "ü@mail.example",
-                                   "a@mail.example\x00\x00,b@mail.example"])  # fmt: skip
+NO_ADDRESSES = [
+    "", "no at sign", "a@", "@b.example", "a@b", "a b@c.example", "x" * 300 + "@c.example", "ü@mail.example",
+    "a@" + "b" * 290 + ".example", "a@b.example\r\nBcc: c@d.example", "a@mail.example\x00,b@mail.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("email", NO_ADDRESSES)
 def test_what_is_no_address_is_said_beside_the_field(cast: Cast, app: Flask, email: str) -> None:
     for path, more in (("/sign-in", {}), ("/sign-up", {"name": "Somebody"})):
         answer = cast.stranger.post(path, {"email": email, **more})
@@ -95,6 +99,16 @@ def test_without_a_password_a_link_and_a_code_are_mailed(cast: Cast, app: Flask,
     assert mail.text.startswith(f"Your code is {code_in(mail)}\n")
     assert "asked for from Firefox on Linux" in mail.text
     assert f"We sent a link and a code to {KNOWN}" in words(visitor.get("/sign-in/check"))
+
+
+def test_an_address_without_an_account_is_told_so_by_mail_and_gets_no_code(cast: Cast, app: Flask) -> None:
+    visitor = cast.stranger
+    assert visitor.post("/sign-in", {"email": UNKNOWN}).location == "/sign-in/check"
+    (mail,) = mails_to(app, UNKNOWN)
+    assert mail.subject == "There is no account with this address"
+    assert "http://localhost/sign-up" in mail.text
+    assert "/sign-in/link/" not in mail.text + mail.html
+    assert not any(character.isdigit() for character in mail.text)
 
 
 def test_the_code_signs_in_with_or_without_its_blank(cast: Cast, app: Flask, known: int) -> None:

@@ -98,9 +98,10 @@ def test_a_name_taken_meanwhile_is_asked_for_again_with_everything_kept(cast: Ca
 
 
 def test_a_password_has_ten_to_two_hundred_characters_and_no_other_rule(cast: Cast) -> None:
-    for password, fits in (("123456789", False), ("1234567890", True), ("x" * 200, True), ("x" * 201, False), (" " * 10, True)):  # fmt: skip
+    fitting = ("1234567890", "x" * 200, " " * 10)
+    for password in (*fitting, "123456789", "x" * 201):
         answer = cast.stranger.post("/sign-up", {"name": "Newly Here", "email": NEW, "password": password})
-        assert (answer.status_code == 303) is fits, password
+        assert (answer.status_code == 303) is (password in fitting), password
         assert password not in answer.text
 
 
