@@ -14,5 +14,6 @@ discussion      comments, threads, rights
 moderation      the queue, decisions, undo, people
 pages           screens that combine capabilities: home, essay with its discussion, profile
 admin           people, settings, audit
+demo            a small site to look at, large ones to measure
 app cli         create_app(), the one file that knows every capability; every command
 """

@@ -22,6 +22,9 @@ from forum.accounts.user import Role, User
 from forum.app import create_app
 from forum.config import UnsafeSettings, read_settings
 from forum.database import db
+from forum.demo.filling import is_empty, sign_in_words
+from forum.demo.load import Amount, load
+from forum.demo.story import tell_story
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
 from forum.outbox.worker import run_worker
@@ -105,6 +108,40 @@ def check() -> None:
     if problems := find_problems():
         raise click.ClickException(" ".join(problems))
     click.echo("Settings, database, migrations and mail are well.")
+
+
+@forum.command("demo")
+@click.option("--essays", type=click.IntRange(0), help="Load data: so many essays.")
+@click.option("--comments", type=click.IntRange(0), help="Load data: so many comments, over all essays.")
+@click.option("--readers", type=click.IntRange(0), help="Load data: so many readers who write them.")
+@click.option("--if-empty", is_flag=True, help="Do nothing where there is data already, and be content.")
+@click.option("--seed", default=1, show_default=True, help="The same seed makes the same load data.")
+def demo(essays: int | None, comments: int | None, readers: int | None, if_empty: bool, seed: int) -> None:
+    """Fill an empty database with a small demo; with numbers, with load data instead."""
+    if current_app.config["IS_PRODUCTION"]:
+        raise click.ClickException(
+            "The demo's password is known to everyone: there is no demo in production."
+        )
+    if is_empty():
+        if essays is comments is readers is None:
+            tell_story()
+        else:
+            _load(Amount.asked(essays, comments, readers), seed)
+        db.session.commit()
+    elif if_empty:
+        click.echo("There is data already; nothing was added.")
+    else:
+        raise click.ClickException("The database is not empty. Give the demo a new one (FORUM_DATABASE_URL).")
+    if words := sign_in_words():
+        click.echo(words)
+
+
+def _load(amount: Amount, seed: int) -> None:
+    try:
+        with click.progressbar(length=amount.total, label="Making load data", file=sys.stderr) as bar:
+            load(amount, seed, bar.update)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _stop_with_parent(stop: Event) -> None:
