@@ -1,5 +1,6 @@
 """Finding people: by name, address or id, filtered, sorted, a page at a time."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, UnaryExpression, case, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, UnaryExpression, case, func, or_, select
 
 from forum.accounts.session import Session
 from forum.accounts.user import Role, Standing, User
@@ -24,6 +25,9 @@ from forum.text.normal import one_line
 PER_PAGE = 50
 LONGEST_QUERY = 254
 """As long as an address may be; nobody is found by more."""
+
+ID_QUERY = re.compile(r"id\s*:\s*([0-9]{1,18})", re.IGNORECASE)
+"""A longer number does not fit the column, so that it could only be part of a name."""
 
 SORTS = ("name", "email", "since", "comments", "role")
 STATES = tuple(state for state in State if state != State.NONE)
@@ -98,13 +102,13 @@ def find_exactly(question: Question, now: datetime) -> User | None:
     if not question.query:
         return None
     text = question.query.lower()
-    found = db.session.scalars(_found(question, now).order_by(User.id).limit(2)).all()
-    whole = [one for one in found if one.email == text or text == f"id:{one.id}"]
-    if not whole and "@" in text:
-        whole = list(db.session.scalars(_found(question, now).where(User.email == text)))
-    if not whole and len(found) == 1 and found[0].name.casefold() == question.query.casefold():
-        whole = [found[0]]
-    return whole[0] if len(whole) == 1 else None
+    found = db.session.scalars(_found(question, now).order_by(User.email != text, User.id).limit(2)).all()
+    if not found:
+        return None
+    one = found[0]
+    is_whole = one.email == text or _id_asked_for(text) == one.id
+    is_only_name = len(found) == 1 and one.name.casefold() == text.casefold()
+    return one if is_whole or is_only_name else None
 
 
 def is_asked_for(query: str) -> ColumnElement[bool]:
@@ -112,10 +116,8 @@ def is_asked_for(query: str) -> ColumnElement[bool]:
 
     Names are found whatever their case, accents of look-alike letters and spaces; `%` and `_` are letters like others.
     """
-    prefix, _, digits = query.partition(":")
-    if prefix.strip().lower() == "id" and digits.strip().isascii() and digits.strip().isdigit():
-        number = digits.strip()
-        return User.id == int(number) if len(number) <= MOST_ID_DIGITS else false()
+    if (number := _id_asked_for(query)) is not None:
+        return User.id == number
     conditions = [
         User.name.icontains(query, autoescape=True),
         User.email.contains(query.lower(), autoescape=True),
@@ -123,10 +125,6 @@ def is_asked_for(query: str) -> ColumnElement[bool]:
     if key := name_key(query):
         conditions.append(User.name_key.contains(key, autoescape=True))
     return or_(*conditions)
-
-
-MOST_ID_DIGITS = 18
-"""A longer number does not fit the column, and PostgreSQL refuses to compare it."""
 
 
 def comment_counts(people: list[int]) -> dict[int, int]:
@@ -150,6 +148,11 @@ def subscription_states(people: list[User], now: datetime) -> dict[int, State]:
 def last_seen(user: User) -> datetime | None:
     """Return when one of a person's browsers was last here."""
     return db.session.scalar(select(func.max(Session.last_seen_at)).where(Session.user_id == user.id))
+
+
+def _id_asked_for(query: str) -> int | None:
+    found = ID_QUERY.fullmatch(query)
+    return int(found[1]) if found else None
 
 
 def _found(question: Question, now: datetime) -> Select[User]:

@@ -241,11 +241,11 @@ def test_a_ban_while_its_person_posts_leaves_nothing_of_theirs_to_see(cast: Cast
 
 
 def test_a_ban_waits_for_a_comment_that_is_just_being_posted_and_hides_it_too(cast: Cast) -> None:
-    is_posting = Flag()
+    is_posting, admin_id, reader_id = Flag(), cast.admin.user_id, cast.user("quick one")
 
     def post() -> None:
         with cast.app.app_context():
-            (reader,) = people(cast.reader.user_id)
+            (reader,) = people(reader_id)
             essay = db.session.get_one(Essay, cast.essay_id)
             lock_discussion(reader.id, essay.id)
             post_comment(reader, essay, render_comment("Just in time"), "just-in-time")
@@ -253,7 +253,6 @@ def test_a_ban_waits_for_a_comment_that_is_just_being_posted_and_hides_it_too(ca
             time.sleep(0.4)  # the ban arrives now
             db.session.commit()
 
-    admin_id, reader_id = cast.admin.user_id, cast.reader.user_id
     with ThreadPoolExecutor(1) as pool:
         posted = pool.submit(post)
         assert is_posting.wait(10)
