@@ -13,6 +13,8 @@ from forum.database import Base, Moment, db, is_sqlite
 
 MAX_WAIT = timedelta(days=1)
 FORGIVEN_AFTER = timedelta(days=1)
+MOST_DOUBLINGS = 20
+"""From a minute on this is past the longest wait; without an end, a stubborn visitor would overflow the sum."""
 
 
 class RateCount(Base):
@@ -46,7 +48,8 @@ def limit(deed: str, who: str, most: int, window: timedelta, *, doubling: bool =
     count = _count_one(f"{deed}:{who}"[:200], now, window)
     if count.hits > most:
         if doubling and count.hits == most + 1:
-            count.expires_at = now + min(window * 2**count.strikes, MAX_WAIT)
+            doublings = min(count.strikes, MOST_DOUBLINGS)
+            count.expires_at = now + min(window * 2**doublings, MAX_WAIT)
             count.strikes += 1
         wait = count.expires_at - now
         db.session.commit()

@@ -12,6 +12,7 @@ from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from flask_wtf.form import _Auto
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from forum.database import READING, db
@@ -28,9 +29,17 @@ CONTENT_SECURITY_POLICY = (
 )
 SAFE_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~/%?=&+:@,;!$'()*#-]{0,480}\Z")
 NEVER_SENT_BACK = ("csrf_token", "password", "new_password", "code")
+TYPED_TEXTS = ("body", "source", "words", "note")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 View = TypeVar("View", bound=Callable[..., Any])
 csrf = CSRFProtect()
+
+
+class RowId(IntegerConverter):
+    """The number of a row in an address; one that is too large for any row is no such address."""
+
+    regex = r"[0-9]{1,18}"
 
 
 class Form(FlaskForm):
@@ -129,6 +138,7 @@ def init_web(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as the session
         WTF_CSRF_SSL_STRICT=True,
     )
+    app.url_map.converters["int"] = RowId
     csrf.init_app(app)
     app.jinja_env.globals["pages_of"] = pages_of
     app.before_request(_check_request)
@@ -143,6 +153,10 @@ def init_web(app: Flask) -> None:
 
 def _check_request() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
+    if "\0" in request.path:
+        abort(404)  # PostgreSQL cannot even look for it
+    if not request.query_string.isascii():
+        abort(400)  # a browser percent-encodes everything else
     if request.method in READING:
         return
     if (largest := getattr(view, "max_body", None)) is not None:
@@ -152,6 +166,8 @@ def _check_request() -> None:
         abort(411)  # a chunked body past the limit would be cut short without a word
     if request.content_length > (request.max_content_length or MAX_BODY):
         abort(413)
+    if request.content_length and request.mimetype not in FORMS:
+        refuse(400, "This address takes forms, not JSON or plain text.")
     if _is_damaged():
         raise DamagedText
     if not getattr(view, "takes_no_token", False):
@@ -189,7 +205,18 @@ def answer_error(code: int, sentence: str | None = None, **values: Any) -> tuple
     if wants_json():
         return jsonify(error=sentence or values.get("wait") or "This did not work."), code
     known = code if code in (400, 403, 404, 405, 409, 410, 413, 429, 500, 503) else 400
-    return render_template(f"errors/{known}.html", explanation=sentence, **values), code
+    page = render_template(f"errors/{known}.html", explanation=sentence, typed=_typed_texts(), **values)
+    return page, code
+
+
+def _typed_texts() -> list[str]:
+    """Return the texts that somebody typed into a form of this site, so that no error page loses them."""
+    try:
+        if request.method in READING or not _is_from_here():
+            return []
+        return [request.form[name] for name in TYPED_TEXTS if request.form.get(name)]
+    except HTTPException:  # the form itself is what was wrong
+        return []
 
 
 def _http_error(error: HTTPException) -> tuple[Any, int] | AnyResponse:

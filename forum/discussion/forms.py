@@ -2,7 +2,7 @@
 
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import DataRequired, InputRequired, Length, Optional
 from wtforms.widgets import HiddenInput
 
 from forum.discussion.report import REASONS
@@ -62,7 +62,7 @@ class AppealForm(Form):
         "Why should we look again?",
         filters=[lambda text: normalise(text or "")],
         validators=[
-            InputRequired("Say why we should look again."),
+            DataRequired("Say why we should look again."),
             Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters."),
         ],
     )

@@ -12,7 +12,13 @@ from forum.accounts.session import token_digest
 from forum.accounts.user import User
 from forum.database import Base, Id, Moment, Prose, Token, db, reference
 from forum.discussion.comment import Comment
-from forum.discussion.posting import lock_discussion, post_comment
+from forum.discussion.posting import (
+    first_wording,
+    lock_discussion,
+    post_comment,
+    posted_before,
+    writer_of,
+)
 from forum.discussion.refusals import why_not
 from forum.discussion.rights import Act, rights
 from forum.discussion.screening import Refused
@@ -62,9 +68,14 @@ def post_kept(user: User, kept: str = "") -> str | None:
     row = find_kept(kept) if kept else None
     if row is None:
         return None
-    lock_discussion(user.id, row.essay_id)
+    lock_discussion(user.id, row.essay_id, writer_of(row.parent_id or 0))
+    db.session.refresh(row)
     if row.comment_id is not None:
         return f"/comments/{row.comment_id}"
+    if earlier := posted_before(user, row.form_token):
+        if first_wording(earlier).source == row.source:
+            return earlier.address
+        row.form_token = secrets.token_urlsafe(16)
     essay = db.session.get_one(Essay, row.essay_id)
     parent = db.session.get(Comment, row.parent_id) if row.parent_id else None
     now = clock.now()

@@ -32,22 +32,29 @@ from forum.subscriptions.subscription import subscription_state
 from forum.text.markdown import Rendered
 
 
-def lock_discussion(author_id: int, essay_id: int) -> None:
+def lock_discussion(author_id: int, essay_id: int, *others: int | None) -> None:
     """Take the row locks of one change, people before essays, so that no two changes wait for each other.
 
-    On SQLite the whole file is locked since the first statement, and this only reads afresh.
+    `others` are people whose counters the change may touch as well. Rows that only refer to a locked one
+    (thanks, events) need not wait. On SQLite the whole file is locked since the first statement, and this
+    only reads afresh.
     """
     fresh = {"populate_existing": True}
-    db.session.scalar(select(User).where(User.id == author_id).with_for_update().execution_options(**fresh))
-    db.session.scalar(
-        select(Essay).where(Essay.id == essay_id).with_for_update(of=Essay).execution_options(**fresh)
-    )
+    people = select(User).where(User.id.in_({author_id, *others} - {None})).order_by(User.id)
+    db.session.scalars(people.with_for_update(key_share=True).execution_options(**fresh)).all()
+    discussion = select(Essay).where(Essay.id == essay_id)
+    db.session.scalar(discussion.with_for_update(of=Essay, key_share=True).execution_options(**fresh))
 
 
 def posted_before(author: User, form_token: str) -> Comment | None:
     """Return the comment that the same form already made: a form sent twice is one comment."""
     mine = (Comment.author_id == author.id) & (Comment.form_token == form_token)
     return db.session.scalar(select(Comment).where(mine))
+
+
+def writer_of(comment_id: int) -> int | None:
+    """Return the id of the person who wrote a comment, which never changes, without a lock."""
+    return db.session.scalar(select(Comment.author_id).where(Comment.id == comment_id))
 
 
 def first_wording(comment: Comment) -> CommentRevision:
@@ -102,7 +109,8 @@ def edit_comment(author: User, essay: Essay, comment: Comment, words: Rendered) 
     now = clock.now()
     newest = comment.newest
     before, from_state = snapshot(comment, newest), state_word(comment, newest)
-    if words.source == newest.source and newest.verdict != Verdict.REJECTED:
+    refused = newest.verdict == Verdict.REJECTED or comment.presence == Presence.HIDDEN
+    if words.source == newest.source and not refused:
         return newest
     causes = _causes_for_edit(author, essay, comment, now)
     revision = _add_revision(comment, words, comment.newest_number + 1, causes, now)
@@ -166,15 +174,26 @@ def report_comment(reader: User, comment: Comment, reason: str, note: str) -> No
         .join(User, User.id == Report.user_id)
         .where(mine, User.accepted_comments > 0)
     )
-    newest = comment.newest
-    judged_already = Cause.REPORTS.value in newest.causes  # accepted after it was folded: once per revision
-    if (known or 0) >= site_settings().reports_that_fold and newest.number == number and not judged_already:
-        before, from_state = snapshot(comment, newest), state_word(comment, newest)
-        newest.verdict = Verdict.HELD
-        newest.causes = frozenset({Cause.REPORTS.value})
-        comment.shown_number = None
-        note_event("fold", None, comment, newest, before, from_state=from_state)
-        settle(comment)
+    if (known or 0) >= site_settings().reports_that_fold:
+        _fold(comment)
+
+
+def _fold(comment: Comment) -> None:
+    """Take a reported comment out of sight until a moderator has looked, once for each wording.
+
+    The newest wording is what they decide about, also when it is a late edit that waits or was rejected.
+    """
+    shown, newest = comment.shown, comment.newest
+    reports = frozenset({Cause.REPORTS.value})
+    if shown is None or reports <= shown.causes:  # accepted after it was folded
+        return
+    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    shown.causes = reports if shown is newest else shown.causes | reports
+    newest.causes = newest.causes | reports
+    newest.verdict = Verdict.HELD
+    comment.shown_number = None
+    note_event("fold", None, comment, newest, before, from_state=from_state)
+    settle(comment)
 
 
 def appeal_decision(author: User, comment: Comment, words: str) -> None:

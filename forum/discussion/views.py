@@ -21,7 +21,7 @@ from forum.discussion.answers import (
     posted_words,
     rewrite,
 )
-from forum.discussion.comment import Comment
+from forum.discussion.comment import Cause, Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
 from forum.discussion.kept import find_kept, keep_comment, post_kept
 from forum.discussion.posting import (
@@ -34,6 +34,7 @@ from forum.discussion.posting import (
     report_comment,
     toggle_reaction,
     withdraw_comment,
+    writer_of,
 )
 from forum.discussion.refusals import why_nobody, why_not
 from forum.discussion.rights import Act, may_see, rights
@@ -164,7 +165,7 @@ def follow(slug: str) -> Answer:
 
 
 def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
-    lock_discussion(user.id, essay.id)
+    lock_discussion(user.id, essay.id, writer_of(row_number(form.parent_id.data)))
     form_token = form.form_token.data or new_form_token()
     if earlier := posted_before(user, form_token):
         return _posted_before(earlier, form, essay, words)
@@ -191,7 +192,7 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
 
 def _posted_before(earlier: Comment, form: CommentForm, essay: Essay, words: Rendered) -> Answer:
     """Answer a form that was sent before: the same words are the same comment, others must not be lost."""
-    if first_wording(earlier).source == words.source:
+    if earlier.essay_id == essay.id and first_wording(earlier).source == words.source:
         return posted(earlier, essay)
     form.form_token.data = new_form_token()
     return compose(form, essay, 409, [SENT_BEFORE])
@@ -217,7 +218,7 @@ def _parent(form: CommentForm, essay: Essay) -> Comment | None:
     if parent is None or parent.essay_id != essay.id:
         return None
     db.session.refresh(parent, with_for_update={"of": Comment})
-    seen_once = parent.visible or parent.shown_number is not None
+    seen_once = parent.shown_number is not None or Cause.REPORTS in parent.newest.causes
     return parent if seen_once or may_see(person(), essay, parent, clock.now()) else None
 
 
@@ -230,10 +231,12 @@ def _essay_for(slug: str) -> Essay | None:
 def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
     """Return a comment for a deed on it, locked: 404 where it does not exist for the person, 403 where they may not."""
     user = person()
+    require(
+        user is not None
+    )  # first: whose session ended while they wrote has everything back, whatever it is about
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)
-    require(user is not None)
     lock_discussion(comment.author_id, comment.essay_id)
     db.session.refresh(comment, with_for_update={"of": Comment})
     require(act in rights(user, comment.essay, comment, clock.now()))
