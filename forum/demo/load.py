@@ -119,13 +119,23 @@ def load_essays(author: User, count: int, now: datetime, tick: Tick) -> list[Ess
 
 
 def load_comments(
-    essay: Essay, reader_ids: Sequence[int], count: int, random: Random, tick: Tick
+    essay: Essay,
+    reader_ids: Sequence[int],
+    count: int,
+    random: Random,
+    tick: Tick,
+    *,
+    root_share: float = ROOT_SHARE,
+    recent: float = RECENT,
 ) -> Sequence[int]:
-    """Add a discussion in the shape of real threads, and bring every counter in line; returns the comments' ids."""
+    """Add a discussion in the shape of real threads, and bring every counter in line; returns the comments' ids.
+
+    With a `root_share` and a `recent` near 0 it becomes one long chain.
+    """
     if not count:
         return []
     ids = _reserve_ids(Comment, count)
-    places = _places(essay, ids, reader_ids, random)
+    places = _places(essay, ids, reader_ids, random, root_share, recent)
     writer = Writer(random)
     for batch in _batches(iter(places)):
         db.session.execute(insert(Comment), [_comment(essay, place) for place in batch])
@@ -160,15 +170,22 @@ class Place:
             above = above.parent
 
 
-def _places(essay: Essay, ids: Sequence[int], reader_ids: Sequence[int], random: Random) -> list[Place]:
+def _places(
+    essay: Essay,
+    ids: Sequence[int],
+    reader_ids: Sequence[int],
+    random: Random,
+    root_share: float,
+    recent: float,
+) -> list[Place]:
     """Decide who answers whom and when, from the essay's publication until now."""
     began = essay.published_at or essay.created_at
     step = (clock.now() - began) / (len(ids) + 1)
     places: list[Place] = []
     for number, comment_id in enumerate(ids):
         answers = None
-        if places and random.random() >= ROOT_SHARE:
-            back = min(int(random.expovariate(1 / RECENT)), len(places) - 1)
+        if places and random.random() >= root_share:
+            back = min(int(random.expovariate(1 / recent)), len(places) - 1)
             answers = places[-1 - back]
         # At the cap a reply stands beside what it answers, as posting.post_comment has it.
         parent = answers.parent if answers and answers.depth >= MAX_DEPTH else answers
@@ -227,14 +244,8 @@ def _count(essay: Essay, places: list[Place]) -> None:
     essay.commented_at = places[-1].created_at
     written = Counter(place.author_id for place in places)
     db.session.flush()
-    counted = [
-        {"id": user_id, "accepted_comments": number + before}
-        for user_id, before, number in (
-            (user_id, before, written[user_id])
-            for user_id, before in db.session.execute(select(User.id, User.accepted_comments)).tuples()
-        )
-        if number
-    ]
+    before = db.session.execute(select(User.id, User.accepted_comments).where(User.id.in_(written)))
+    counted = [{"id": row.id, "accepted_comments": row.accepted_comments + written[row.id]} for row in before]
     db.session.execute(update(User), counted)
 
 
