@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from forum import clock
 from forum.accounts.session import token_digest
-from forum.accounts.sign_in import user_with_address
+from forum.accounts.sign_in import has_account
 from forum.accounts.sign_in_link import LINK_LIFETIME, Purpose, SignInLink
 from forum.accounts.user import User
 from forum.database import db
@@ -36,9 +36,8 @@ def ask_to_sign_in(email: str, origin: Origin) -> str:
 
     Returns the token that names the asking browser.
     """
-    user = user_with_address(email)
-    link = _new_link(Purpose.SIGN_IN, email, user)
-    return _mail("sign-in" if user else "unknown-address", link, origin)
+    kind = "sign-in" if has_account(email) else "unknown-address"
+    return _mail(kind, _new_link(Purpose.SIGN_IN, email), origin)
 
 
 def ask_to_sign_up(email: str, name: str, password_hash: str | None, origin: Origin) -> str:
@@ -46,17 +45,18 @@ def ask_to_sign_up(email: str, name: str, password_hash: str | None, origin: Ori
 
     Returns the token that names the asking browser.
     """
-    user = user_with_address(email)
-    link = _new_link(Purpose.SIGN_IN if user else Purpose.SIGN_UP, email, user)
+    is_known = has_account(email)
+    link = _new_link(Purpose.SIGN_IN if is_known else Purpose.SIGN_UP, email)
     link.name, link.password_hash = name, password_hash
-    return _mail("known-address" if user else "sign-up", link, origin)
+    return _mail("known-address" if is_known else "sign-up", link, origin)
 
 
 def ask_to_change_address(user: User, email: str, origin: Origin) -> None:
     """Mail a link to the new address; where it has an account already, that account gets a way in instead."""
-    taken = user_with_address(email)
-    link = _new_link(Purpose.SIGN_IN if taken else Purpose.CHANGE_ADDRESS, email, taken or user)
-    _mail("known-address" if taken else "change-address", link, origin)
+    is_known = has_account(email)
+    link = _new_link(Purpose.SIGN_IN if is_known else Purpose.CHANGE_ADDRESS, email)
+    link.user_id = user.id
+    _mail("known-address" if is_known else "change-address", link, origin)
 
 
 def ask_again(link: SignInLink, origin: Origin) -> str:
@@ -68,7 +68,7 @@ def ask_again(link: SignInLink, origin: Origin) -> str:
 
 def link_for(user: User) -> str:
     """Return the address of a link that signs a person in once, for whoever has the command line."""
-    link = _new_link(Purpose.SIGN_IN, user.email, user)
+    link = _new_link(Purpose.SIGN_IN, user.email)
     token, _code, _browser = _give_secrets(link)
     db.session.add(link)
     return _url(link, token)
@@ -80,16 +80,11 @@ def code_digest(request_hash: str, code: str) -> str:
     return hmac.digest(key, f"{request_hash}:{code}".encode(), "sha256").hex()
 
 
-def _new_link(purpose: Purpose, email: str, user: User | None) -> SignInLink:
+def _new_link(purpose: Purpose, email: str) -> SignInLink:
+    """Return a link to an address. Who has it is looked up at its use: a reference would cost time at the known."""
     now = clock.now()
     db.session.execute(delete(SignInLink).where(SignInLink.expires_at < now - REMEMBERED_FOR))
-    return SignInLink(
-        purpose=purpose,
-        email=email,
-        user_id=user.id if user else None,
-        created_at=now,
-        expires_at=now + LINK_LIFETIME,
-    )
+    return SignInLink(purpose=purpose, email=email, created_at=now, expires_at=now + LINK_LIFETIME)
 
 
 def _mail(kind: str, link: SignInLink, origin: Origin) -> str:

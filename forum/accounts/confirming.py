@@ -60,7 +60,7 @@ def person_of(link: SignInLink, *, name: str = "", password_hash: str | None = N
     """
     _spend(link)
     user = user_with_address(link.email)
-    if user is not None and (link.purpose == Purpose.SIGN_UP or user.id == link.user_id):
+    if user is not None:
         return user
     if link.purpose != Purpose.SIGN_UP:
         raise LinkSpent  # no account, or its address has changed since
@@ -80,19 +80,20 @@ def change_address(link: SignInLink) -> User:
     if user is None or user_with_address(link.email) is not None:
         raise LinkSpent
     send("address-changed", user.email, new_address=link.email)
+    spend_links_of(user)
     try:
         with db.session.begin_nested():
             user.email, user.email_confirmed_at = link.email, clock.now()
     except IntegrityError:
         raise LinkSpent from None
-    spend_links_of(user)
     return user
 
 
 def spend_links_of(user: User) -> None:
-    """Make all links that were mailed to a person worthless."""
-    theirs = (SignInLink.user_id == user.id) & SignInLink.used_at.is_(None)
-    db.session.execute(update(SignInLink).where(theirs).values(used_at=clock.now()))
+    """Make all links worthless that were mailed to a person's address, or would change it."""
+    theirs = (SignInLink.email == user.email) | (SignInLink.user_id == user.id)
+    unused = theirs & SignInLink.used_at.is_(None)
+    db.session.execute(update(SignInLink).where(unused).values(used_at=clock.now()))
 
 
 def _spend(link: SignInLink) -> None:

@@ -28,7 +28,7 @@ class SignInLink(Base):
 
     id: Mapped[Id]
     purpose: Mapped[Purpose] = one_of(Purpose)
-    user_id: Mapped[int | None] = reference("user.id")
+    user_id: Mapped[int | None] = reference("user.id")  # only of who wants to change their address
     email: Mapped[str] = mapped_column(String(254), index=True)
     name: Mapped[str] = mapped_column(String(60), default="")
     password_hash: Mapped[Line | None]

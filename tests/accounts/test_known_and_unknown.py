@@ -1,7 +1,6 @@
 """Nothing tells whether an address has an account: not the words, the headers, the work or the time."""
 
 import re
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,9 +82,9 @@ def test_the_work_is_the_same(cast: Cast, app: Flask, known: int, deed: Deed) ->
 
 def test_a_wrong_password_takes_as_long_as_an_unknown_address_or_none(cast: Cast, known: int) -> None:
     cast.user("No Password", email="plain@mail.example")
-    took = {email: time_of_five(cast, email) for email in (KNOWN, UNKNOWN, "plain@mail.example")}
+    took = {email: work_of_one(cast, email) for email in (KNOWN, UNKNOWN, "plain@mail.example")}
     # Without the hash of nobody it would be 40 ms against 4.
-    assert max(took.values()) < 2 * min(took.values()), took
+    assert max(took.values()) < 1.5 * min(took.values()), took
 
 
 def seen(answer: TestResponse, email: str) -> tuple[object, ...]:
@@ -116,10 +115,11 @@ def statements(app: Flask) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def time_of_five(cast: Cast, email: str) -> float:
+def work_of_one(cast: Cast, email: str) -> float:
+    """Return the seconds of work, free of what else the machine does, that one wrong password takes."""
     visitor, took = cast.stranger, []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         visitor.post("/sign-in", {"email": email, "password": "wrong password"})
-        took.append(time.perf_counter() - start)
-    return statistics.median(took)
+        took.append(time.thread_time() - start)
+    return min(took)
