@@ -29,8 +29,8 @@ from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
-from forum.pages.home import blueprint as home
 from forum.pages.health import blueprint as health
+from forum.pages.home import blueprint as home
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.web import init_web, person

@@ -1,0 +1,259 @@
+"""Every address × method × role: who gets in, who is refused, and that a refused request changes nothing."""
+
+from hashlib import sha256
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from forum.accounts.user import Role
+from forum.database import Base, db
+from tests.cast import Cast, Visitor, comment_id
+
+STRANGER, READER, MODERATOR, OTHER_AUTHOR, AUTHOR, ADMIN = ROLES = (
+    "stranger",
+    "reader",
+    "moderator",
+    "another author",
+    "author",
+    "admin",
+)
+EVERYONE = set(ROLES)
+PEOPLE = EVERYONE - {STRANGER}
+STAFF = {MODERATOR, OTHER_AUTHOR, AUTHOR, ADMIN}
+STAFF_HERE = {MODERATOR, AUTHOR, ADMIN}  # of the essay that the comment is on
+WRITERS = {OTHER_AUTHOR, AUTHOR, ADMIN}
+OWN_ESSAY = {AUTHOR, ADMIN}
+OWN_COMMENT = {READER}  # who wrote the comment
+NOT_OWN_COMMENT = PEOPLE - OWN_COMMENT
+ADMINS = {ADMIN}
+
+# The words of the comment's writer in ROUTES: the reader wrote comment <comment_id>; it is visible.
+ROUTES: dict[tuple[str, str], set[str]] = {
+    ("GET", "/"): EVERYONE,
+    ("GET", "/archive"): EVERYONE,
+    ("GET", "/archive/<int:year>"): EVERYONE,
+    ("GET", "/authors/<int:author_id>"): EVERYONE,
+    ("GET", "/tags/<tag>"): EVERYONE,
+    ("GET", "/readers/<int:user_id>"): EVERYONE,
+    ("GET", "/feed.xml"): EVERYONE,
+    ("GET", "/robots.txt"): EVERYONE,
+    ("GET", "/sitemap.xml"): EVERYONE,
+    ("GET", "/healthz"): EVERYONE,
+    ("GET", "/readyz"): EVERYONE,
+    ("GET", "/static/<version>/<path:name>"): EVERYONE,
+    ("GET", "/media/<name>"): EVERYONE,
+    ("GET", "/dev/mail"): EVERYONE,  # in development only, see tests/outbox
+    ("GET", "/dev/mail/<int:message_id>"): EVERYONE,
+    ("GET", "/essays/<slug>"): EVERYONE,
+    ("GET", "/essays/<slug>/feed.xml"): EVERYONE,
+    ("GET", "/essays/<slug>/write"): EVERYONE,
+    ("POST", "/essays/<slug>/comments"): EVERYONE,  # a stranger's words are kept, not posted: test_rights
+    ("POST", "/essays/<slug>/follow"): PEOPLE,
+    ("GET", "/comments/<int:comment_id>"): EVERYONE,
+    ("GET", "/comments/<int:comment_id>/reply"): EVERYONE,
+    ("POST", "/comments/<int:comment_id>/edit"): OWN_COMMENT,
+    ("POST", "/comments/<int:comment_id>/withdraw"): OWN_COMMENT,
+    ("POST", "/comments/<int:comment_id>/appeal"): set(),  # nothing was decided against it
+    ("POST", "/comments/<int:comment_id>/react"): NOT_OWN_COMMENT,
+    ("POST", "/comments/<int:comment_id>/report"): NOT_OWN_COMMENT,
+    ("GET", "/sign-in"): EVERYONE,
+    ("POST", "/sign-in"): EVERYONE,
+    ("GET", "/sign-in/check"): EVERYONE,
+    ("POST", "/sign-in/check"): EVERYONE,
+    ("POST", "/sign-in/again"): EVERYONE,
+    ("POST", "/sign-in/kept"): PEOPLE,
+    ("GET", "/sign-in/link/<token>"): EVERYONE,
+    ("POST", "/sign-in/link/<token>"): EVERYONE,
+    ("POST", "/sign-in/link/<token>/again"): EVERYONE,
+    ("GET", "/sign-up"): EVERYONE,
+    ("POST", "/sign-up"): EVERYONE,
+    ("POST", "/sign-out"): EVERYONE,
+    ("GET", "/account"): PEOPLE,
+    ("GET", "/account/about"): PEOPLE,
+    ("POST", "/account/about"): PEOPLE,
+    ("GET", "/account/address"): PEOPLE,
+    ("POST", "/account/address"): PEOPLE,
+    ("GET", "/account/address/<token>"): EVERYONE,  # a mailed link, opened in any browser
+    ("POST", "/account/address/<token>"): EVERYONE,
+    ("GET", "/account/appearance"): PEOPLE,
+    ("POST", "/account/appearance"): PEOPLE,
+    ("GET", "/account/comments"): PEOPLE,
+    ("GET", "/account/name"): PEOPLE,
+    ("POST", "/account/name"): PEOPLE,
+    ("GET", "/account/password"): PEOPLE,
+    ("POST", "/account/password"): PEOPLE,
+    ("GET", "/account/sessions"): PEOPLE,
+    ("POST", "/account/sessions/<int:session_id>/end"): set(),  # the session is somebody else's
+    ("POST", "/account/sessions/end-others"): PEOPLE,
+    ("GET", "/desk/essays"): WRITERS,
+    ("GET", "/desk/essays/new"): WRITERS,
+    ("POST", "/desk/essays/new"): WRITERS,
+    ("GET", "/desk/essays/<int:essay_id>"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/autosave"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/conflict"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/conflict"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/images"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/images"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/settings"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/publish"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/publish"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/republish"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/unschedule"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/withdraw"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/withdraw"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/revisions"): OWN_ESSAY,
+    ("GET", "/desk/essays/<int:essay_id>/revisions/compare"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/revisions/<int:number>/restore"): OWN_ESSAY,
+    ("GET", "/moderation"): STAFF,
+    ("GET", "/moderation/log"): STAFF,
+    ("POST", "/moderation/comments/<int:comment_id>/approve"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/reject"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/hide"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/restore"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/spam"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/pin"): STAFF_HERE,
+    ("POST", "/moderation/comments/<int:comment_id>/feature"): STAFF_HERE,
+    ("POST", "/moderation/essays/<int:essay_id>/close"): STAFF_HERE,
+    ("POST", "/moderation/essays/<int:essay_id>/reopen"): STAFF_HERE,
+    ("POST", "/moderation/undo/<int:event_id>"): STAFF_HERE,
+    ("GET", "/admin/users"): ADMINS,
+    ("GET", "/admin/users/<int:user_id>"): ADMINS,
+    ("GET", "/admin/users/<int:user_id>/ban"): WRITERS,  # an author may ban a reader
+    ("POST", "/admin/users/<int:user_id>/ban"): WRITERS,
+    ("POST", "/admin/users/<int:user_id>/unban"): WRITERS,
+    ("POST", "/admin/users/<int:user_id>/hold"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/name"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/notes"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/release"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/role"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/sessions/<int:session_id>/end"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/sessions/end"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/suspend"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/unsuspend"): ADMINS,
+    ("GET", "/admin/audit"): ADMINS,
+    ("GET", "/admin/settings"): ADMINS,
+    ("POST", "/admin/settings"): ADMINS,
+}
+UNCOUNTED = {
+    "rate_count",
+    "session",
+}  # a refused request is still counted, and still shows that somebody is here
+
+
+def test_the_table_knows_every_address(app: Flask) -> None:
+    known = set(ROUTES)
+    assert routes_of(app) == known
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_not_is_refused_at_every_address_and_nothing_changes(cast: Cast, role: str) -> None:
+    values = sample(cast)
+    visitor = visitor_for(cast, role)
+    before = fingerprint(cast.app)
+    for (method, rule), allowed in sorted(ROUTES.items()):
+        if role in allowed:
+            continue
+        answer = ask(visitor, method, rule, values)
+        assert is_refusal(answer, method, role), f"{role}: {method} {rule} answered {answer.status_code}"
+        assert fingerprint(cast.app) == before, f"{role}: {method} {rule} changed something"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_gets_in_at_every_address_and_nothing_breaks(cast: Cast, role: str) -> None:
+    for (method, rule), allowed in sorted(ROUTES.items()):
+        if role not in allowed or rule == "/sign-out":
+            continue
+        values = sample(cast)  # anew, since the address before may have changed what this one is about
+        answer = ask(visitor_for(cast, role), method, rule, values)
+        assert answer.status_code < 500, f"{role}: {method} {rule} answered {answer.status_code}"
+        assert not is_refusal(answer, method, role), f"{role}: {method} {rule} answered {answer.status_code}"
+
+
+def routes_of(app: Flask) -> set[tuple[str, str]]:
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    rules = app.url_map.iter_rules()
+    return {(method, rule.rule) for rule in rules for method in methods if method in (rule.methods or ())}
+
+
+def sample(cast: Cast) -> dict[str, object]:
+    """Make what the addresses are about: a reader's comment, an event, an essay, somebody to manage."""
+    number = len(cast.visitors) + getattr(sample, "made", 0)
+    sample.made = number + 1  # type: ignore[attr-defined]
+    slug = f"sample-{number}"
+    essay_id = cast.essay(slug, slug)
+    comment = comment_id(cast.reader.comment(slug, f"Words about {slug}."))
+    cast.author.post(f"/moderation/comments/{comment}/pin", {"revision": "1"})
+    someone = cast.user(f"someone {number}")
+    somebody_else = cast.other_reader.user_id
+    with cast.app.app_context():
+        newest = db.session.execute(db.text("SELECT max(id) FROM event")).scalar_one()
+        session = db.session.execute(
+            db.text("SELECT id FROM session WHERE user_id = :id"), {"id": somebody_else}
+        ).scalar_one()
+    return {
+        "slug": slug,
+        "essay_id": essay_id,
+        "comment_id": comment,
+        "event_id": newest,
+        "user_id": someone,
+        "author_id": cast.author.user_id,
+        "session_id": session,
+        "number": 1,
+        "tag": "none",
+        "year": 2026,
+        "token": "x" * 43,
+        "version": "v",
+        "name": "favicon.svg",
+        "message_id": 0,
+    }
+
+
+def visitor_for(cast: Cast, role: str) -> Visitor:
+    known = {
+        STRANGER: cast.stranger,
+        READER: cast.reader,
+        MODERATOR: cast.moderator,
+        AUTHOR: cast.author,
+        ADMIN: cast.admin,
+    }
+    return known.get(role) or cast.person("another author", Role.AUTHOR)
+
+
+def ask(visitor: Visitor, method: str, rule: str, values: dict[str, object]) -> TestResponse:
+    path = rule
+    for name, value in values.items():
+        for converter in ("", "int:", "path:"):
+            path = path.replace(f"<{converter}{name}>", str(value))
+    assert "<" not in path, f"{path} needs a value"
+    if method == "GET":
+        return visitor.get(f"{path}?old=1&new=1")
+    return visitor.post(path, {"revision": "1", "reason": "unkind", "note": "Because."})
+
+
+def is_refusal(answer: TestResponse, method: str, role: str) -> bool:
+    """Tell a closed door from an open one: an unknown token or name behind an open door is 404 or 410 as well."""
+    if role == STRANGER and method == "GET":
+        return answer.status_code == 303 and answer.headers["Location"].startswith("/sign-in?next=")
+    if answer.status_code == 403:
+        return True
+    return answer.status_code == 404 and not is_open_to_all(answer)
+
+
+def is_open_to_all(answer: TestResponse) -> bool:
+    rule = answer.request.path
+    return rule.startswith(
+        ("/media/", "/dev/mail/", "/tags/", "/archive/", "/sign-in/link/", "/account/address/")
+    )
+
+
+def fingerprint(app: Flask) -> str:
+    """Return a digest of every row that a refused request may not touch."""
+    digest = sha256()
+    with app.app_context():
+        for table in Base.metadata.sorted_tables:
+            if table.name not in UNCOUNTED:
+                rows = db.session.execute(table.select().order_by(*table.primary_key.columns)).all()
+                digest.update(repr((table.name, rows)).encode())
+    return digest.hexdigest()
