@@ -1,6 +1,6 @@
 """A person's comments: what everyone may see of them, and what became of each for the person alone."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, abort, render_template
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import joinedload
 
@@ -43,7 +43,10 @@ def _comments(user: User, number: int, condition: ColumnElement[bool]) -> Page[C
         .where(Comment.author_id == user.id, condition)
     )
     loaded = mine.options(joinedload(Comment.essay), joinedload(Comment.shown), joinedload(Comment.newest))
-    return page_of(loaded.order_by(Comment.id.desc()), number, COMMENTS_PER_PAGE)
+    page = page_of(loaded.order_by(Comment.id.desc()), number, COMMENTS_PER_PAGE)
+    if page.number > page.count:
+        abort(404)
+    return page
 
 
 def _state(comment: Comment) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -57,8 +58,8 @@ def render_comment(source: str) -> Rendered:
     html = _render(source)
     text = plain_text(html)
     _check_effort(source, time.thread_time() - started)
-    if not text:
-        raise Rejected("Write something first.")
+    if not any(unicodedata.category(letter)[0] not in "CZ" for letter in text):
+        raise Rejected("Write something first.")  # zero-width characters alone show nothing
     return Rendered(source, html, count_words(text), html.count("<a "), RENDERER)
 
 
