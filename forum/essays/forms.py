@@ -1,5 +1,6 @@
 """What authors send: the words of an essay, its settings, when it is to appear, a picture."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,8 @@ from wtforms import (
     StringField,
     TextAreaField,
     TimeField,
-    ValidationError,
 )
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 from wtforms.validators import Optional
 
 from forum import clock
@@ -42,6 +43,11 @@ WAITING_WORDS = {
     Premoderation.FIRST: "The first comments of new readers",
     Premoderation.NONE: "No comments",
 }
+
+
+def _choices(words: Mapping[Any, str]) -> list[SelectChoice]:
+    """Return the choices of a field; used while the classes below are made."""
+    return [SelectChoice(str(value), label) for value, label in words.items()]
 
 
 def tidy_line(typed: str | None) -> str:
@@ -87,13 +93,9 @@ class SettingsForm(Form):
 
     slug = StringField("Address", filters=[tidy_line])
     tags = StringField("Tags", filters=[tidy_line])
-    access = SelectField("Who may read all of it", choices=[(one.value, ACCESS_WORDS[one]) for one in Access])
-    comments = SelectField(
-        "Who may comment", choices=[(one.value, words) for one, words in COMMENT_WORDS.items()]
-    )
-    premoderation = SelectField(
-        "Which comments wait for you", choices=[(str(one), words) for one, words in WAITING_WORDS.items()]
-    )
+    access = SelectField("Who may read all of it", choices=_choices(ACCESS_WORDS))
+    comments = SelectField("Who may comment", choices=_choices(COMMENT_WORDS))
+    premoderation = SelectField("Which comments wait for you", choices=_choices(WAITING_WORDS))
     closing = TextAreaField("Closing line", filters=[tidy])
 
     @classmethod
@@ -126,7 +128,7 @@ class PublishForm(Form):
 
     when = RadioField(
         "When should it appear?",
-        choices=[("now", "Now"), ("later", "At a time of my choice")],
+        choices=_choices({"now": "Now", "later": "At a time of my choice"}),
         default="now",
     )
     date = DateField("Date", validators=[Optional()])
@@ -140,19 +142,23 @@ class PublishForm(Form):
             return None
         return datetime.combine(self.date.data, self.time.data, tzinfo=UTC)
 
-    def validate_date(self, field: DateField) -> None:
-        """Ask for a date, a time, and that both lie ahead."""
-        if self.when.data != "later":
-            return
-        if field.data is None:
-            raise ValidationError("Give the date on which it should appear.")
-        if self.moment is not None and self.moment <= clock.now():
-            raise ValidationError("That moment has passed. Choose a later one, or publish now.")
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Ask for a moment that lies ahead, if a moment is to be chosen.
 
-    def validate_time(self, field: TimeField) -> None:
-        """Ask for a time if one is needed."""
-        if self.when.data == "later" and field.data is None:
-            raise ValidationError("Give the time at which it should appear, in UTC.")
+        Checks on the fields themselves would not do: they are left out for empty fields.
+        """
+        valid: bool = super().validate(extra_validators)
+        if self.when.data != "later":
+            return valid
+        for field, missing in (
+            (self.date, "Give the date on which it should appear."),
+            (self.time, "Give the time at which it should appear, in UTC."),
+        ):
+            if field.data is None and not field.errors:
+                field.errors = [missing]
+        if self.moment is not None and self.moment <= clock.now():
+            self.date.errors = ["That moment has passed. Choose a later one, or publish now."]
+        return valid and not self.date.errors and not self.time.errors
 
 
 class WithdrawForm(Form):

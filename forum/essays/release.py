@@ -28,6 +28,9 @@ from forum.essays.revision import EssayRevision
 from forum.text.difference import differences
 from forum.web import page_number, require_found
 
+MOST_REVISIONS = 10**9
+"""More than the column holds would be an error in PostgreSQL."""
+
 blueprint = Blueprint("essay_release", __name__)
 
 
@@ -142,7 +145,7 @@ def compare(essay_id: int) -> Answer:
 def restore(essay_id: int, number: int) -> Answer:
     """Make the essay say again what it said."""
     essay, _ = essay_to_edit(essay_id)
-    old = require_found(find_revision(essay, number) if number < 10**9 else None)
+    old = require_found(find_revision(essay, number) if number < MOST_REVISIONS else None)
     try:
         text = render_apart(old.words)
     except EssayRefused as refusal:
