@@ -5,10 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server as Granian
+from granian.server.common import AbstractServer
 
 THREADS_A_WORKER = 2
 """One would answer the most requests a second; with two, a sign-in's password hash holds up nobody."""
@@ -31,7 +33,7 @@ def serve(host: str, port: int, workers: int) -> None:
         mail.stop()
 
 
-def web_server(target: str, host: str, port: int, workers: int) -> Granian:
+def web_server(target: str, host: str, port: int, workers: int) -> AbstractServer[Any]:
     """Return the server of a WSGI callable, set as the site's own is: the benchmark measures a bare one beside it."""
     return Granian(
         target,
