@@ -194,7 +194,10 @@ def undo(event_id: int) -> Answer:
     if wants_json():
         return jsonify(_result(made, comment))
     flash(_undone_words(comment, essay))
-    return redirect(_next("/moderation/log"), 303)
+    back = _next("/moderation/log")
+    if comment is not None and urlsplit(back).path == "/moderation":
+        back = f"{back.partition('#')[0]}#card-{comment.id}"
+    return redirect(back, 303)
 
 
 @blueprint.post("/moderation/essays/<int:essay_id>/close")

@@ -8,6 +8,7 @@ export function start([queue]) {
   const choose = (card) => {
     for (const other of queue.querySelectorAll("[aria-current=true]")) other.removeAttribute("aria-current");
     card.setAttribute("aria-current", "true");
+    showBeside(card);
   };
   const step = (way) => {
     const list = cards();
@@ -21,7 +22,9 @@ export function start([queue]) {
     "/": () => find(),
     "?": help,
   };
-  if (current()) choose(current());
+  // The address names the card after the one that was just decided; keys must not press the buttons of another.
+  const first = document.activeElement.closest(".card") ?? queue.querySelector(".card:target") ?? current();
+  if (first) choose(first);
   queue.addEventListener("focusin", (event) => {
     const card = event.target.closest(".card");
     if (card) choose(card);
@@ -46,6 +49,20 @@ function pressing(key, card) {
     control.open = true;
     (control.querySelector("input:checked") ?? control.querySelector("input:not([type=hidden]), select, textarea, button"))?.focus();
   };
+}
+
+/** Put the thread and the reader of the current card into the pane beside the queue; narrow windows have them in the card. */
+function showBeside(card) {
+  const pane = document.querySelector("[data-beside]");
+  const parts = [...(card.querySelector(".card__context")?.children ?? [])].filter((part) => part.localName !== "summary");
+  if (!pane || !parts.length || pane.dataset.beside === card.id) return;
+  pane.dataset.beside = card.id;
+  pane.replaceChildren(...parts.map((part) => part.cloneNode(true)));
+  for (const heading of pane.querySelectorAll("h3")) {
+    const second = document.createElement("h2");
+    second.append(...heading.childNodes);
+    heading.replaceWith(second);
+  }
 }
 
 function find() {

@@ -28,7 +28,7 @@ def test_each_event_that_can_be_undone_has_a_form_for_it(scene: Scene, cast: Cas
     page = cast.moderator.get("/moderation/log").text
     assert f'action="/moderation/undo/{approved}"' in page
     assert f'action="/moderation/undo/{hidden}"' not in page
-    assert f'href="#event-{hidden}"' in page
+    assert f'href="/moderation/log?comment={row}#event-{hidden}"' in page
 
 
 def test_closing_a_discussion_is_in_the_log_with_its_undo(scene: Scene, cast: Cast) -> None:
