@@ -52,6 +52,9 @@ EVENTS = {
     "uphold": "Appeal refused",
     "withdraw": "Comment withdrawn",
 }
+NOT_IN_HISTORY = ("post", "ban", "unban")
+"""What they posted is a list of its own, and a ban is one line of the audit log, however many comments it hid."""
+
 SETTINGS = {name: number.label for name, number in NUMBERS.items()} | {
     "tagline": "Sentence about the site",
     "house_rules": "House rules",
@@ -103,9 +106,7 @@ def history_of(user: User) -> list[Line]:
     events = db.session.scalars(
         select(Event)
         .join(Comment, Comment.id == Event.comment_id)
-        .where(
-            Comment.author_id == user.id, Event.act.not_in(("ban", "unban"))
-        )  # one line for all, in the audit
+        .where(Comment.author_id == user.id, Event.act.not_in(NOT_IN_HISTORY))
         .order_by(Event.id.desc())
         .limit(LONGEST_HISTORY)
     )

@@ -341,7 +341,6 @@ def test_the_page_shows_facts_comments_with_states_notes_and_history(cast: Cast)
         *STATES,
         "Writes from a library. Knows Hanne.",
         "Comments held",
-        "Comment posted",
         "Comment withdrawn",
     ):
         assert sentence in page
