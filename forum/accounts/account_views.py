@@ -11,7 +11,14 @@ from forum.accounts.confirming import LinkSpent, change_address, find_link
 from forum.accounts.device import device_words
 from forum.accounts.forms import AboutForm, AddressForm, AppearanceForm, NameForm, PasswordForm
 from forum.accounts.password import hash_password, is_password
-from forum.accounts.session import Session, current_session, end_session, end_sessions_of, sessions_of
+from forum.accounts.session import (
+    Session,
+    current_session,
+    end_session,
+    end_sessions_of,
+    has_fresh_proof,
+    sessions_of,
+)
 from forum.accounts.sign_in_link import Purpose
 from forum.accounts.sign_up import NameTaken
 from forum.accounts.user import User
@@ -22,7 +29,7 @@ from forum.web import person, require, require_found
 
 blueprint = Blueprint("account", __name__)
 
-WRONG_PASSWORD = "This is not your password. If you have forgotten it, sign out and ask for a link."  # noqa: S105
+WRONG_PASSWORD = "This is not your password. If you have forgotten it, sign out, then sign in with a link."  # noqa: S105
 
 Answer = Response | str | tuple[str, int]
 
@@ -92,15 +99,15 @@ def save_appearance() -> Answer:
 @blueprint.get("/account/address")
 def show_address() -> Answer:
     """Show the form for another address."""
-    user = _owner()
-    return render_template("accounts/address.html", form=AddressForm(), has_password=bool(user.password_hash))
+    asks = _asks_password(_owner())
+    return render_template("accounts/address.html", form=AddressForm(), asks_password=asks)
 
 
 @blueprint.post("/account/address")
 def save_address() -> Answer:
     """Mail a link to the new address; the answer is the same when somebody has it already."""
     user, form = _owner(), AddressForm()
-    stored, fits = user.password_hash, form.validate()
+    asks, fits = _asks_password(user), form.validate()
     if fits and form.email.data == user.email:
         form.email.errors = ["This is your address already."]
         fits = False
@@ -108,7 +115,7 @@ def save_address() -> Answer:
         form.password.errors = [WRONG_PASSWORD]
         fits = False
     if not fits:
-        return render_template("accounts/address.html", form=form, has_password=bool(stored)), 422
+        return render_template("accounts/address.html", form=form, asks_password=asks), 422
     limit_mails(form.email.data)
     ask_to_change_address(user, form.email.data, Origin("/account", device=_device()))
     return _saved(f"We sent a link to {form.email.data}. Open it to use that address.")
@@ -142,19 +149,19 @@ def use_new_address(token: str) -> Answer:
 @blueprint.get("/account/password")
 def show_password() -> Answer:
     """Show the form for a new password."""
-    return _password_page(PasswordForm(), has_password=bool(_owner().password_hash))
+    return _password_page(PasswordForm(), asks_password=_asks_password(_owner()))
 
 
 @blueprint.post("/account/password")
 def save_password() -> Answer:
     """Change the password, or set the first one; all other browsers are signed out."""
     user, form = _owner(), PasswordForm()
-    has_password = bool(user.password_hash)
+    asks = _asks_password(user)
     if not form.validate():
-        return _password_page(form, has_password=has_password), 422
+        return _password_page(form, asks_password=asks), 422
     if not _knows_password(user, form.password.data):
         form.password.errors = [WRONG_PASSWORD]
-        return _password_page(form, has_password=has_password), 422
+        return _password_page(form, asks_password=asks), 422
     db.session.commit()  # nobody should wait for the hash
     password_hash = hash_password(form.new_password.data or "")
     change_password(user, password_hash, _device())
@@ -207,18 +214,23 @@ def _device() -> str:
     return device_words(request.user_agent.string)
 
 
-def _password_page(form: PasswordForm, *, has_password: bool) -> str:
-    return render_template("accounts/password.html", form=form, has_password=has_password)
+def _password_page(form: PasswordForm, *, asks_password: bool) -> str:
+    return render_template("accounts/password.html", form=form, asks_password=asks_password)
+
+
+def _asks_password(user: User) -> bool:
+    """Tell whether a person must show that they know their password; not who came by mail a moment ago."""
+    return user.password_hash is not None and not has_fresh_proof()
 
 
 def _knows_password(user: User, password: str | None) -> bool:
-    """Tell whether a person knows their password; who has none is known by the session alone.
+    """Tell whether a person knows their password, if they are asked for it.
 
     Ends the transaction, since the check takes 40 ms.
     Raises: TooOften: a browser left open must not be a place to guess in.
     """
     stored, who = user.password_hash, str(user.id)
-    if stored is None:
+    if not _asks_password(user):
         return True
     limit("own-password", who, TRIES, TRY_WINDOW, doubling=True)
     db.session.commit()

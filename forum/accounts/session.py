@@ -19,6 +19,9 @@ READER_LIFETIME = timedelta(days=90)
 STAFF_IDLE = timedelta(hours=12)
 """Moderators, authors and admins can do harm with a forgotten browser; readers hardly."""
 
+PROOF_LASTS = timedelta(minutes=15)
+"""How long after a mailed link or code nobody is asked for the password, which they may have forgotten."""
+
 SEEN_EVERY = timedelta(minutes=10)
 """How old `last_seen_at` may grow before a request writes it again."""
 
@@ -62,6 +65,17 @@ def start_session(user: User) -> None:
     cookie.permanent = True
     user.session_token = token
     login_user(user)
+
+
+def note_proof() -> None:
+    """Note that this browser has just shown that it reads its person's mail."""
+    cookie["proved_at"] = int(clock.now().timestamp())
+
+
+def has_fresh_proof() -> bool:
+    """Tell whether this session began a moment ago with a mailed link or code."""
+    proved_at: int = cookie.get("proved_at", 0)
+    return clock.now().timestamp() - proved_at < PROOF_LASTS.total_seconds()
 
 
 def end_session() -> None:

@@ -23,7 +23,7 @@ from forum.accounts.confirming import (
 from forum.accounts.device import device_words
 from forum.accounts.forms import CodeForm, LinkForm, SignInForm, SignUpForm
 from forum.accounts.password import hash_password
-from forum.accounts.session import end_session, token_digest
+from forum.accounts.session import end_session, note_proof, token_digest
 from forum.accounts.sign_in import finish_sign_in, post_kept, user_by_password
 from forum.accounts.sign_in_link import Purpose, SignInLink
 from forum.accounts.sign_up import NameTaken, is_name_free
@@ -230,6 +230,7 @@ def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
         next_path, kept = "/sign-in?" + urlencode({"kept": kept, "next": next_path}), ""
     user = person_of(link, name=name, password_hash=password_hash)
     address = finish_sign_in(user, next_path, kept)
+    note_proof()
     db.session.commit()
     return address
 

@@ -1,8 +1,10 @@
 """Looking after an account: name, words, address, password, sessions, colours."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -152,6 +154,28 @@ def test_a_new_password_needs_the_old_one_and_ten_characters(cast: Cast, known: 
         assert answer.status_code == 422
         assert good not in answer.text
     assert sign_in(cast.stranger).status_code == 303
+
+
+def test_who_forgot_the_password_comes_by_mail_and_chooses_another(
+    cast: Cast, app: Flask, known: int
+) -> None:
+    with time_machine.travel(datetime(2026, 5, 11, 12, tzinfo=UTC), tick=False) as clock:
+        visitor = cast.stranger
+        visitor.post("/sign-in", {"email": KNOWN})
+        visitor.post(link_in(last_mail(app, KNOWN)))
+        clock.shift(timedelta(minutes=14))
+        assert 'name="password"' not in visitor.get("/account/password").text
+        assert 'name="password"' not in visitor.get("/account/address").text
+        form = {"new_password": "another long one"}
+        assert visitor.post("/account/password", form).status_code == 303
+        assert sign_in(cast.stranger, password="another long one").status_code == 303
+
+        visitor.post("/sign-out")
+        visitor.post("/sign-in", {"email": KNOWN})
+        visitor.post(link_in(last_mail(app, KNOWN)))
+        clock.shift(timedelta(minutes=15))
+        assert 'name="password"' in visitor.get("/account/password").text
+        assert visitor.post("/account/password", {"new_password": "a third long one"}).status_code == 422
 
 
 def test_guessing_at_the_own_password_is_limited(cast: Cast, known: int, limits: None) -> None:
