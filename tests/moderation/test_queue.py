@@ -15,8 +15,9 @@ from forum.accounts.user import Role, User
 from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.posting import post_comment
-from forum.essays.essay import Essay
-from forum.moderation.queue import how_long
+from forum.discussion.rights import Act, rights
+from forum.essays.essay import Access, Essay
+from forum.moderation.queue import how_long, moderates
 from forum.subscriptions.subscription import Kind
 from forum.text.markdown import render_comment
 from tests.cast import Cast, Visitor, words
@@ -89,6 +90,32 @@ def test_an_author_sees_their_own_essays_only(scene: Scene, cast: Cast) -> None:
     assert scene.undo(cast.author, event).status_code == 404
     for who in (cast.moderator, cast.admin):
         assert "On wells" in who.get(f"/moderation/log?essay={essay_id}").text
+
+
+def test_the_desk_holds_exactly_the_essays_whose_comments_one_may_decide_about(
+    scene: Scene, cast: Cast
+) -> None:
+    other = cast.person("another author", Role.AUTHOR)
+    hour = timedelta(hours=1)
+    cast.essay("draft", "Draft", published_at=None)
+    cast.essay("later", "Later", published_at=clock.now() + hour)
+    cast.essay("gone", "Gone", withdrawn_at=clock.now())
+    cast.essay("for-supporters", "For supporters", access=Access.PAID)
+    cast.essay("of-another", "Of another", author_id=other.user_id)
+    cast.person("suspended moderator", Role.MODERATOR, suspended_until=clock.now() + hour)
+    cast.person("banned author", Role.AUTHOR, banned_at=clock.now())
+    people = [cast.author, other, cast.reader, cast.moderator, cast.admin, *cast.visitors.values()]
+    with cast.app.test_request_context():
+        now = clock.now()
+        for who in people:
+            user = db.session.get_one(User, who.user_id)
+            on_desk = set(db.session.scalars(db.select(Essay.slug).where(moderates(user, now))))
+            allowed = {
+                essay.slug
+                for essay in db.session.scalars(db.select(Essay)).unique()
+                if Act.MODERATE in rights(user, essay, None, now)
+            }
+            assert on_desk == allowed, who.name
 
 
 def test_the_masthead_counts_for_staff_and_asks_nothing_for_readers(scene: Scene, cast: Cast) -> None:
