@@ -6,9 +6,10 @@ from flask import Blueprint, flash, redirect, render_template, request
 from sqlalchemy import select
 
 from forum import clock
+from forum.accounts.user import User
 from forum.database import db, page_of
 from forum.essays.desk import Answer, essay_to_edit, render_apart
-from forum.essays.drafting import draft_version, draft_words
+from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, lock_essay
 from forum.essays.essay import Essay
 from forum.essays.forms import PublishForm, WithdrawForm, version_number
 from forum.essays.listing import PER_PAGE, addresses_of, state_of
@@ -24,8 +25,9 @@ from forum.essays.publishing import (
     withdraw_essay,
 )
 from forum.essays.refusal import EssayRefused
-from forum.essays.revision import EssayRevision
+from forum.essays.revision import EssayRevision, EssayWords
 from forum.text.difference import differences
+from forum.text.essay import EssayText
 from forum.web import page_number, require_found
 
 MOST_REVISIONS = 10**9
@@ -63,12 +65,14 @@ def publish(essay_id: int) -> Answer:
     essay, user = essay_to_edit(essay_id)
     if "confirm" not in request.form:
         return _publish_page(essay, form, [], review=True)
-    if draft_version(essay) != version_number(form.version.data) or draft_words(essay) != words:
+    try:
+        _take_over(essay, user, words, text, version_number(form.version.data))
+    except Conflict:
+        db.session.rollback()
+        essay, _ = essay_to_edit(essay_id)
         form.version.data = str(draft_version(essay))
         changed = "The essay was saved in another window meanwhile. Look at it again before you publish it."
         return _publish_page(essay, form, [changed]), 409
-    if text is not None:
-        update_essay(essay, user, words, text)
     publish_essay(essay, form.moment, by=user)
     db.session.commit()
     return _published(essay, form.moment)
@@ -157,6 +161,18 @@ def restore(essay_id: int, number: int) -> Answer:
     shown = essay.is_published(clock.now())
     flash(f"Version {number} is restored. Readers see it now." if shown else f"Version {number} is restored.")
     return redirect(f"/desk/essays/{essay_id}", 303)
+
+
+def _take_over(
+    essay: Essay, editor: User, words: EssayWords, text: EssayText | None, seen_version: int
+) -> None:
+    """Make the draft what the essay says, if it is still the draft that the author saw."""
+    lock_essay(essay)
+    draft = draft_of(essay)
+    if draft is not None and (draft.version != seen_version or draft.words != words):
+        raise Conflict(draft)
+    if text is not None:
+        update_essay(essay, editor, words, text)
 
 
 def _published(essay: Essay, moment: datetime | None) -> Answer:
