@@ -16,6 +16,7 @@ import forum.site.audit  # noqa: F401
 from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
+from forum.admin.site_views import blueprint as admin_site
 from forum.admin.views import blueprint as admin
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
@@ -46,6 +47,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     health,
     moderation,
     admin,
+    admin_site,
     home,
     feeds,
     essay_editor,

@@ -1,13 +1,11 @@
-"""The admin pages: people and what may be done to them, the audit log, the settings; the ban pages also for authors."""
+"""The pages about people: the list, one person and what may be done to them, and the ban, also for authors."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from sqlalchemy import func, select
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from forum import clock
@@ -19,18 +17,13 @@ from forum.admin.finding import (
     comment_counts,
     find_exactly,
     find_people,
-    is_asked_for,
     last_seen,
     question_from,
     subscription_states,
 )
-from forum.admin.forms import NameForm, NoteForm, ReasonForm, RoleForm, SettingsForm, SuspendForm
+from forum.admin.forms import NameForm, NoteForm, ReasonForm, RoleForm, SuspendForm
 from forum.admin.history import (
-    acts_in_use,
-    audit_page,
     history_of,
-    latest_settings,
-    newest_setting_change,
     notes_on,
 )
 from forum.admin.people import (
@@ -53,7 +46,6 @@ from forum.moderation.people import (
     hold,
     lift_ban,
     lift_suspension,
-    lock_people,
     may_ban,
     may_manage,
     release,
@@ -61,10 +53,7 @@ from forum.moderation.people import (
     why_not_ban,
     why_not_manage,
 )
-from forum.site import audit
-from forum.site.settings import NUMBERS, SiteSettings, change_setting, site_settings
 from forum.subscriptions.subscription import Subscription
-from forum.text.normal import one_line
 from forum.web import page_number, person, refuse, require, require_found
 
 Answer: TypeAlias = str | Response | tuple[str, int]
@@ -80,7 +69,7 @@ blueprint = Blueprint("admin", __name__)
 @blueprint.get("/admin/users")
 def users() -> Answer:
     """List people as the address asks; a query that names exactly one person opens their page."""
-    _admin()
+    acting_admin()
     now = clock.now()
     question = question_from(request.args)
     if (one := find_exactly(question, now)) is not None:
@@ -106,7 +95,7 @@ def users() -> Answer:
 @blueprint.get("/admin/users/<int:user_id>")
 def user(user_id: int) -> Answer:
     """Show one person: facts, role, standing, comments, sessions, notes and history."""
-    return _detail(_admin(), _found(user_id))
+    return _detail(acting_admin(), _found(user_id))
 
 
 @blueprint.post("/admin/users/<int:user_id>/role")
@@ -200,7 +189,7 @@ def notes(user_id: int) -> Answer:
 def end_session(user_id: int, session_id: int) -> Answer:
     """Sign one of a person's browsers out."""
     form = ReasonForm()
-    _admin()
+    acting_admin()
     session = db.session.get(Session, session_id) if session_id <= LARGEST_ID else None
     if session is None or session.user_id != user_id:
         abort(404)
@@ -258,54 +247,7 @@ def unban(user_id: int) -> Answer:
     return _do_ban(user_id, form, deed)
 
 
-@blueprint.get("/admin/audit")
-def audit_log() -> Answer:
-    """Show who did what to whom, and why."""
-    _admin()
-    act = one_line(request.args.get("act", "")[:60])
-    whom = one_line(request.args.get("person", "")[: LONGEST_QUERY * 4])[:LONGEST_QUERY]
-    page = audit_page(act, is_asked_for(whom) if whom else None, page_number())
-    if not page.rows and page.number > 1:
-        abort(404)
-    given = {"act": act, "person": whom}
-    return render_template(
-        "admin/audit.html", page=page, act=act, person=whom, acts=acts_in_use(), given=given
-    )
-
-
-@blueprint.get("/admin/settings")
-def settings() -> Answer:
-    """Show every setting with what follows from it and who changed it last."""
-    _admin()
-    form = SettingsForm(formdata=None, data=asdict(site_settings()) | {"seen": newest_setting_change()})
-    return _settings_page(form)
-
-
-@blueprint.post("/admin/settings")
-def save_settings() -> Answer:
-    """Store the settings that differ from what is in force; a field that is not sent stays as it is."""
-    actor = _admin()
-    lock_people(actor)  # one admin after the other: what is compared below stays so until the commit
-    _admin()
-    current = asdict(site_settings())
-    form = SettingsForm(formdata=MultiDict({key: str(value) for key, value in current.items()} | _sent()))
-    if not form.validate():
-        return _settings_page(form, 422)
-    newest = newest_setting_change()
-    if form.seen.data and form.seen.data != str(newest):
-        form.seen.data = str(newest)
-        words = "Somebody changed the settings meanwhile. Look at what you typed, then save it again."
-        return _settings_page(form, 409, problems=[words])
-    changed = {key: form[key].data for key in current if form[key].data != current[key]}
-    for key, value in changed.items():
-        change_setting(key, value)
-        audit.record(actor.id, "setting", f"setting:{key}", form.why, old=str(current[key]), new=str(value))
-    db.session.commit()
-    flash("The settings are saved." if changed else "Nothing was different, so nothing was changed.", "ok")
-    return redirect("/admin/settings", 303)
-
-
-def _admin() -> User:
+def acting_admin() -> User:
     """Return the admin who asks, or stop with 403; strangers sign in first."""
     actor: User | None = person()
     require(may_manage(actor, clock.now()))
@@ -324,7 +266,7 @@ def _page_of(user: User) -> str:
 
 def _do(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: bool = False) -> Answer:
     """Do one act on a person and go back to their page; what was typed stays there when it cannot be done."""
-    actor, user = _admin(), _found(user_id)
+    actor, user = acting_admin(), _found(user_id)
     if about_others and (sentence := why_not_manage(actor, user, clock.now())):
         refuse(403, sentence)
     if not form.validate():
@@ -333,7 +275,7 @@ def _do(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: b
         said = deed(actor, user)
     except NotDone as refused:
         db.session.rollback()
-        return _detail(_admin(), _found(user_id), 422, act, form, [str(refused)])
+        return _detail(acting_admin(), _found(user_id), 422, act, form, [str(refused)])
     db.session.commit()
     flash(said, "ok")
     return redirect(_page_of(user), 303)
@@ -430,24 +372,8 @@ def _ban_page(
     return page, status
 
 
-def _settings_page(form: SettingsForm, status: int = 200, problems: list[str] | None = None) -> Answer:
-    page = render_template(
-        "admin/settings.html",
-        form=form,
-        numbers=NUMBERS,
-        defaults=SiteSettings(),
-        changes=latest_settings(),
-        problems=problems or [],
-    )
-    return page, status
-
-
 def _choices(words: Iterable[StrEnum]) -> list[tuple[str, str]]:
     return [(word.value, word.value.capitalize()) for word in words]
-
-
-def _sent() -> dict[str, Any]:
-    return request.form.to_dict()
 
 
 def _comments(count: int) -> str:

@@ -27,7 +27,7 @@ def why_not(user: User, essay: Essay, now: datetime) -> str:
     if sentence := why_nobody(essay, now):
         return sentence
     standing = user.standing(now)
-    reason = f" Reason: {user.standing_reason}." if user.standing_reason else ""
+    reason = f" Reason: {user.standing_reason.rstrip('.')}." if user.standing_reason else ""
     if standing == Standing.BANNED:
         return f"You cannot comment here any more.{reason} {STILL_READS}"
     if standing == Standing.SUSPENDED and user.suspended_until is not None:

@@ -12,7 +12,9 @@ from sqlalchemy import func, select
 from forum import clock
 from forum.accounts.session import Session
 from forum.accounts.user import Role, Standing, User
+from forum.admin.people import change_role
 from forum.database import db
+from forum.moderation.people import NotDone
 from forum.site.audit import AuditEntry
 from tests.admin.written import STATES, comment_by
 from tests.cast import Cast, Visitor, words
@@ -164,6 +166,18 @@ def test_the_only_admin_keeps_the_role_and_is_told_why(cast: Cast) -> None:
     cast.change(User, other.user_id, suspended_until=None)
     assert act(admin, admin.user_id, "role", role="reader").status_code == 303
     assert cast.read(User, admin.user_id).role == Role.READER
+
+
+def test_the_command_line_changes_roles_but_never_takes_the_last_admin(cast: Cast) -> None:
+    admin_id, reader_id = cast.admin.user_id, cast.reader.user_id
+    with cast.app.app_context():
+        admin, reader = (db.session.get_one(User, one) for one in (admin_id, reader_id))
+        with pytest.raises(NotDone, match="only admin"):
+            change_role(None, admin, Role.READER, "")
+        change_role(None, reader, Role.ADMIN, "")
+        change_role(None, admin, Role.READER, "")
+        db.session.commit()
+    assert [(act, actor) for act, actor, _, _ in entries(cast)] == [("role", None), ("role", None)]
 
 
 @pytest.mark.parametrize("round_number", range(5))
