@@ -1,0 +1,207 @@
+"""Whether an acknowledged comment is there once, and none twice, when the server is killed while people write.
+
+python bench/kill.py [--kills 20] [--clients 8] [--database sqlite|postgresql|both] [--port 8332] [--seed 1]
+"""
+
+import argparse
+import http.client
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from flask import Flask
+from sqlalchemy import select, text
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.site import KINDS, Server, database, end, environment, prepare, serve, wait_until, writer_address
+from bench.writer import Writer
+from forum.database import db, is_sqlite
+from forum.discussion.comment import Comment, CommentRevision
+from tests.counting import wrong_counters
+
+WORKERS = 2
+WHOLE_TREE_SHARE = 0.25
+"""Of 100 kills, 25 take the whole process tree, as a power cut does; the others take one worker."""
+
+PAUSE_SECONDS = (0.2, 6.0)
+"""From one kill to the next. A worker that dies twice within 5.5 s ends its server, which is started again here."""
+
+LONGEST_SECONDS = 400
+
+
+class Clock:
+    """When the clients stop: after the form in their hands, or at once when there is no hope for it."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.give_up = threading.Event()
+        self.deadline = time.monotonic() + LONGEST_SECONDS
+
+    def is_over(self) -> bool:
+        """Tell whether a form that is not acknowledged yet is not to be sent again."""
+        return self.give_up.is_set() or time.monotonic() > self.deadline
+
+
+@dataclass
+class Told:
+    """What the site said to one client: the id that it acknowledged for each form, and how often it was asked again."""
+
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    again: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    """Run on each database that was asked for; the exit status is 1 when anything was lost, doubled or unsound."""
+    asked = _arguments()
+    kinds = KINDS if asked.database == "both" else (asked.database,)
+    sound = [_run(kind, asked) for kind in kinds]
+    sys.exit(0 if all(sound) else 1)
+
+
+def _run(kind: str, asked: argparse.Namespace) -> bool:
+    with tempfile.TemporaryDirectory(prefix="forum-kill-") as name, database(kind, Path(name)) as url:
+        environ = environment(Path(name), url, asked.port)
+        app, [essay] = prepare(environ, (50,), asked.clients)
+        began = time.monotonic()
+        with serve(environ, asked.port, WORKERS) as server:
+            told, ended = _write_and_kill(server, essay, asked)
+        kills = f"{asked.kills} kills in {time.monotonic() - began:.0f} s, {ended} times the server gave up"
+        return _report(kind, app, told, kills)
+
+
+def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> tuple[list[Told], int]:
+    """Return what the clients were told, and how often the server ended by itself."""
+    told, clock = [Told() for _ in range(asked.clients)], Clock()
+    writers = [Writer(server.url, writer_address(number)) for number in range(asked.clients)]
+    for writer in writers:
+        writer.sign_in()
+    threads = [
+        threading.Thread(target=_write, args=(writers[n], essay, n, told[n], clock))
+        for n in range(asked.clients)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        ended = _kill(server, asked.kills, Random(asked.seed), told, clock)
+        clock.stop.set()
+        wait_until(lambda: _goes_on(server) and not any(thread.is_alive() for thread in threads), 90, "stuck")
+    finally:
+        clock.stop.set()
+        clock.give_up.set()
+        for thread in threads:
+            thread.join(60)
+    return told, ended
+
+
+def _write(writer: Writer, essay: str, number: int, told: Told, clock: Clock) -> None:
+    """Post until told to stop, each form again and again until it is acknowledged; every third is a reply."""
+    newest: int | None = None
+    while not clock.stop.is_set():
+        token = f"kill-{number}-{told.sent}"
+        told.sent += 1
+        parent_id = newest if told.sent % 3 == 0 else None
+        while not clock.is_over():
+            try:
+                newest = writer.post(
+                    essay, f"These are the words of {token}, and of no other.", token, parent_id
+                )
+            except (OSError, http.client.HTTPException):
+                told.again += 1
+                time.sleep(0.1)
+                continue
+            if newest is None:
+                told.refused.append(token)
+            else:
+                told.acknowledged[token] = newest
+            break
+
+
+def _kill(server: Server, kills: int, random: Random, told: list[Told], clock: Clock) -> int:
+    """Kill, each time after something more was acknowledged, so that there is something to lose.
+
+    Returns how often the server ended by itself and was started again.
+    """
+    ended = 0
+    for _ in range(kills):
+        before = _acknowledged(told)
+        until = time.monotonic() + 60
+        while _acknowledged(told) <= before:
+            ended += not _goes_on(server)
+            if clock.is_over() or time.monotonic() > until:
+                raise RuntimeError("nothing is acknowledged any more")
+            time.sleep(0.05)
+        time.sleep(random.uniform(*PAUSE_SECONDS))
+        ended += not _goes_on(server)
+        workers = server.web_workers()
+        if random.random() < WHOLE_TREE_SHARE or not workers:
+            server.kill()
+            server.start()
+        else:
+            end(random.choice(workers))
+    return ended
+
+
+def _goes_on(server: Server) -> bool:
+    """Tell whether the server runs; if it does not, start it again, as a service manager does."""
+    if not server.has_ended():
+        return True
+    server.start()
+    return False
+
+
+def _acknowledged(told: list[Told]) -> int:
+    return sum(len(one.acknowledged) for one in told)
+
+
+def _report(kind: str, app: Flask, told: list[Told], kills: str) -> bool:
+    """Compare what was acknowledged with what is there, say so in a line, and tell whether all is sound."""
+    acknowledged = {token: number for one in told for token, number in one.acknowledged.items()}
+    refused = [token for one in told for token in one.refused]
+    with app.app_context():
+        mine = Comment.form_token.startswith("kill-")
+        rows = list(db.session.execute(select(Comment.id, Comment.form_token).where(mine)))
+        texts = Counter(
+            db.session.scalars(
+                select(CommentRevision.source)
+                .join(Comment, Comment.id == CommentRevision.comment_id)
+                .where(mine)
+            )
+        )
+        wrong = wrong_counters()
+        damage = "" if not is_sqlite() else str(db.session.scalar(text("PRAGMA integrity_check")))
+    there = {(row.form_token, row.id) for row in rows}
+    lost = [token for token, number in acknowledged.items() if (token, number) not in there]
+    doubled = [token for token, number in Counter(row.form_token for row in rows).items() if number > 1]
+    doubled += [words for words, number in texts.items() if number > 1]
+    print(
+        f"{kind}: {kills}, {len(acknowledged)} comments acknowledged to {len(told)} clients, "
+        f"{sum(one.again for one in told)} tries broken off and sent again, {len(refused)} refused, "
+        f"{len(rows) - len(acknowledged)} there without a word, {len(lost)} lost, {len(doubled)} doubled, "
+        f"{len(wrong)} counters wrong{f', integrity check {damage}' if damage else ''}.",
+        flush=True,
+    )
+    for line in [*lost, *doubled, *refused, *wrong][:20]:
+        print(f"  {line}")
+    return not (lost or doubled or refused or wrong) and damage in ("", "ok")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Kill the server while people write, and count.")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--database", choices=(*KINDS, "both"), default="both")
+    parser.add_argument("--port", type=int, default=8332)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""A site to measure: the server's own command on loopback, over data made for it, in a folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from urllib.request import urlopen
+
+from flask import Flask
+from flask_migrate import upgrade
+
+from forum import clock
+from forum.accounts.password import hash_password
+from forum.accounts.sign_up import make_user
+from forum.app import create_app
+from forum.config import read_settings
+from forum.database import db
+from forum.demo.accounts import PASSWORD
+from forum.demo.load import load_comments, load_essays, load_readers
+from tests.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 20
+KINDS = ("sqlite", "postgresql")
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Give the address of an empty database of one kind; a PostgreSQL is started for it and stopped again."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'forum.sqlite3'}"
+        return
+    with Postgres() as server:
+        server.create_database("forum")
+        yield server.url("forum")
+
+
+def environment(folder: Path, database_url: str, port: int) -> dict[str, str]:
+    """Return the settings of the site under measurement, without those of whoever measures."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FORUM_")},
+        "PYTHONPATH": str(ROOT),
+        "FORUM_INSTANCE": str(folder),
+        "FORUM_DATABASE_URL": database_url,
+        "FORUM_SITE_URL": f"http://127.0.0.1:{port}",
+        "FORUM_RATE_LIMITS": "off",
+    }
+
+
+def prepare(environ: dict[str, str], discussions: Sequence[int], writers: int) -> tuple[Flask, list[str]]:
+    """Fill the database: an essay for each number of comments, and people who can sign in to write.
+
+    Returns the app and the essays' addresses, in the order of `discussions`. Writers have the addresses
+    writer-0@bench.example, …
+    """
+    app = create_app(read_settings(environ))
+    now, random = clock.now(), Random(1)
+    password_hash = hash_password(PASSWORD)
+    with app.app_context():
+        upgrade()
+        people = [
+            make_user(f"Writer {number}", writer_address(number), password_hash=password_hash)
+            for number in range(writers)
+        ]
+        readers = load_readers(max(20, max(discussions) // 10), now, lambda _rows: None)
+        author = people[0]
+        essays = load_essays(author, len(discussions), now, lambda _rows: None)
+        for essay, count in zip(essays, discussions, strict=True):
+            load_comments(essay, readers, count, random, lambda _rows: None)
+        db.session.commit()
+        return app, [essay.path for essay in essays]
+
+
+def writer_address(number: int) -> str:
+    """Return the e-mail address with which a writer signs in."""
+    return f"writer-{number}@bench.example"
+
+
+class Server:
+    """One process tree that serves, ended by its own process id; a context manager."""
+
+    def __init__(self, command: Sequence[str], environ: dict[str, str], port: int, probe: str) -> None:
+        self.command = command
+        self.environ = environ
+        self.url = f"http://127.0.0.1:{port}"
+        self.probe = probe
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Server":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises: RuntimeError."""
+        self._process = subprocess.Popen(self.command, cwd=ROOT, env=self.environ)
+        wait_until(self._answers, START_SECONDS, "the server does not answer")
+
+    def stop(self) -> None:
+        """Ask it to end, and end it by force when it does not."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill the whole tree without a word, as a power cut would, and wait for its end."""
+        if self._process is not None:
+            pids = [self._process.pid, *self.web_workers()]
+            for pid in pids:
+                end(pid)
+            self._process.wait(timeout=STOP_SECONDS)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), STOP_SECONDS, "alive")
+            self._process = None
+
+    def has_ended(self) -> bool:
+        """Tell whether it ended by itself, which it does when a worker dies soon after it was started again."""
+        return self._process is not None and self._process.poll() is not None
+
+    def web_workers(self) -> list[int]:
+        """Return the ids of the processes that answer requests; the mail worker is another program."""
+        if self._process is None:
+            return []
+        return [pid for pid in children(self._process.pid) if b"serve" in command_line(pid)]
+
+    def _answers(self) -> bool:
+        try:
+            with urlopen(self.url + self.probe, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            if self.has_ended():
+                raise RuntimeError(f"{' '.join(self.command)} ended by itself") from None
+            return False
+
+
+def serve(environ: dict[str, str], port: int, workers: int) -> Server:
+    """Return the product's server, as its command line starts it."""
+    command = [sys.executable, "-m", "forum", "serve", "--port", str(port), "--workers", str(workers)]
+    return Server(command, environ, port, "/sign-in")
+
+
+def end(pid: int) -> None:
+    """Kill one process that this benchmark started, if it still runs."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that any thread of a process started; none when it is gone."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in thread.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def command_line(pid: int) -> bytes:
+    """Return the words with which a process was started; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    """Wait until something is so. Raises: RuntimeError, after `seconds`."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > until:
+            raise RuntimeError(otherwise)
+        time.sleep(0.05)
