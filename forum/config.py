@@ -65,9 +65,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = dict(environ) if environ is not None else {**_dotenv(), **os.environ}
     instance = Path(given.get("FORUM_INSTANCE") or ROOT / "instance").absolute()
     site_url = (_value(given, "SITE_URL") or "http://127.0.0.1:8000").rstrip("/")
-    host = urlsplit(site_url).hostname
-    if not host or urlsplit(site_url).scheme not in ("http", "https"):
-        raise UnsafeSettings("FORUM_SITE_URL must be a whole address, such as https://essays.example.")
+    host = _host(site_url)
     production = host not in LOOPBACK
     settings = Settings(
         secret_key=_value(given, "SECRET_KEY") or ("" if production else _own_secret(instance)),
@@ -83,6 +81,16 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if production:
         _refuse_unsafe(settings)
     return settings
+
+
+def _host(site_url: str) -> str:
+    try:
+        parts = urlsplit(site_url)
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise UnsafeSettings("FORUM_SITE_URL must be a whole address, such as https://essays.example.")
+    return parts.hostname
 
 
 def _refuse_unsafe(settings: Settings) -> None:
@@ -102,7 +110,10 @@ def _refuse_unsafe(settings: Settings) -> None:
 def _value(given: Mapping[str, str], name: str) -> str | None:
     file = given.get(f"FORUM_{name}_FILE")
     if file:
-        return Path(file).read_text(encoding="utf-8").strip() or None
+        try:
+            return Path(file).read_text(encoding="utf-8").strip() or None
+        except (OSError, ValueError):
+            raise UnsafeSettings(f"FORUM_{name}_FILE names {file}, which cannot be read.") from None
     return (given.get(f"FORUM_{name}") or "").strip() or None
 
 

@@ -11,7 +11,7 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from flask_wtf.form import _Auto
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -153,6 +153,8 @@ def init_web(app: Flask) -> None:
 
 def _check_request() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
+    if isinstance(request.routing_exception, SecurityError):
+        raise request.routing_exception  # before anything asks for the host of a request that named a foreign one
     if "\0" in request.path:
         abort(404)  # PostgreSQL cannot even look for it
     if not request.query_string.isascii():
