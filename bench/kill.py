@@ -139,6 +139,8 @@ def _kill(server: Server, kills: int, random: Random, told: list[Told], clock: C
                 raise RuntimeError("nothing is acknowledged any more")
             time.sleep(0.05)
         time.sleep(random.uniform(*PAUSE_SECONDS))
+        # A server that gives up has no workers for a moment before it is gone.
+        wait_until(lambda: server.has_ended() or bool(server.web_workers()), 60, "neither works nor ends")
         ended += not _goes_on(server)
         workers = server.web_workers()
         if random.random() < WHOLE_TREE_SHARE or not workers:
