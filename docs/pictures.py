@@ -15,8 +15,6 @@ from tests.chromium import chromium
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 WIDE: ViewportSize = {"width": 1440, "height": 1000}
-TALL: ViewportSize = {"width": 1440, "height": 1500}
-"""High enough for the first notes in the margin."""
 PHONE: ViewportSize = {"width": 390, "height": 844}
 MOST_BYTES = 250 * 1024
 
@@ -39,10 +37,8 @@ def _take_all(browser: Browser, url: str) -> None:
     essay = f"{url}/essays/{FIRST}"
     wide = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce")
     page = wide.new_page()
-    page.set_viewport_size(TALL)
     page.goto(essay)
     _take(page, "essay")
-    page.set_viewport_size(WIDE)
     page.goto(f"{essay}#discussion")
     page.evaluate(
         "scrollTo(0, scrollY + document.getElementById('discussion').getBoundingClientRect().top - 24)"

@@ -61,7 +61,7 @@ def test_the_essays_show_what_an_essay_can_have(demo: Flask) -> None:
     with demo.app_context():
         first, table = essay(FIRST), essay("mended-with")
         assert len(first.toc) >= 4
-        assert first.html.count('class="sidenote"') == 3
+        assert first.html.count('class="sidenote"') == 4
         assert "table-scroll" in table.html
         closed = essay("reading-over-a-shoulder")
         assert closed.access == Access.SUBSCRIBERS
