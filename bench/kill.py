@@ -72,13 +72,13 @@ def _run(kind: str, asked: argparse.Namespace) -> bool:
         app, [essay] = prepare(environ, (50,), asked.clients)
         began = time.monotonic()
         with serve(environ, asked.port, WORKERS) as server:
-            told, ended = _write_and_kill(server, essay, asked)
-        kills = f"{asked.kills} kills in {time.monotonic() - began:.0f} s, {ended} times the server gave up"
+            told = _write_and_kill(server, essay, asked)
+        kills = f"{asked.kills} kills in {time.monotonic() - began:.0f} s, {server.revivals} times the server gave up"
         return _report(kind, app, told, kills)
 
 
-def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> tuple[list[Told], int]:
-    """Return what the clients were told, and how often the server ended by itself."""
+def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> list[Told]:
+    """Return what each client was told."""
     told, clock = [Told() for _ in range(asked.clients)], Clock()
     writers = [Writer(server.url, writer_address(number)) for number in range(asked.clients)]
     for writer in writers:
@@ -90,7 +90,7 @@ def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> tu
     for thread in threads:
         thread.start()
     try:
-        ended = _kill(server, asked.kills, Random(asked.seed), told, clock)
+        _kill(server, asked.kills, Random(asked.seed), told, clock)
         clock.stop.set()
         wait_until(lambda: _goes_on(server) and not any(thread.is_alive() for thread in threads), 90, "stuck")
     finally:
@@ -98,7 +98,7 @@ def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> tu
         clock.give_up.set()
         for thread in threads:
             thread.join(60)
-    return told, ended
+    return told
 
 
 def _write(writer: Writer, essay: str, number: int, told: Told, clock: Clock) -> None:
@@ -124,31 +124,26 @@ def _write(writer: Writer, essay: str, number: int, told: Told, clock: Clock) ->
             break
 
 
-def _kill(server: Server, kills: int, random: Random, told: list[Told], clock: Clock) -> int:
-    """Kill, each time after something more was acknowledged, so that there is something to lose.
-
-    Returns how often the server ended by itself and was started again.
-    """
-    ended = 0
+def _kill(server: Server, kills: int, random: Random, told: list[Told], clock: Clock) -> None:
+    """Kill, each time after something more was acknowledged, so that there is something to lose."""
     for _ in range(kills):
         before = _acknowledged(told)
         until = time.monotonic() + 60
         while _acknowledged(told) <= before:
-            ended += not _goes_on(server)
+            _goes_on(server)
             if clock.is_over() or time.monotonic() > until:
                 raise RuntimeError("nothing is acknowledged any more")
             time.sleep(0.05)
         time.sleep(random.uniform(*PAUSE_SECONDS))
         # A server that gives up has no workers for a moment before it is gone.
         wait_until(lambda: server.has_ended() or bool(server.web_workers()), 60, "neither works nor ends")
-        ended += not _goes_on(server)
+        _goes_on(server)
         workers = server.web_workers()
         if random.random() < WHOLE_TREE_SHARE or not workers:
             server.kill()
             server.start()
         else:
             end(random.choice(workers))
-    return ended
 
 
 def _goes_on(server: Server) -> bool:
@@ -156,6 +151,7 @@ def _goes_on(server: Server) -> bool:
     if not server.has_ended():
         return True
     server.start()
+    server.revivals += 1
     return False
 
 

@@ -90,6 +90,8 @@ class Server:
         self.environ = environ
         self.url = f"http://127.0.0.1:{port}"
         self.probe = probe
+        self.revivals = 0
+        """How often it had ended by itself and was started again."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Server":
