@@ -114,7 +114,7 @@ def install(wanted: str) -> None:
     project: Words = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", ROOT]
     print(f"Installing {count} packages into .venv, about half a minute…", flush=True)
     if has_uv():
-        uv: Words = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON]
+        uv: Words = [PYTHON, "-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON]
         if all(
             subprocess.run([*uv, *what], cwd=ROOT, check=False).returncode == 0
             for what in (packages, project)
