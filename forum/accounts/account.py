@@ -5,13 +5,14 @@ from sqlalchemy.exc import IntegrityError
 from forum.accounts.confirming import spend_links_of
 from forum.accounts.session import end_sessions_of, start_session
 from forum.accounts.sign_up import NameTaken, is_name_free
+from forum.accounts.signals import renamed
 from forum.accounts.user import User
 from forum.database import db
 from forum.outbox.message import send
 
 
 def change_name(user: User, name: str) -> None:
-    """Give a person another name.
+    """Give a person another name, everywhere they wrote.
 
     Raises: NameTaken, with a sentence for the person; BadName, when nobody has checked it before.
     """
@@ -22,6 +23,7 @@ def change_name(user: User, name: str) -> None:
             user.name = name
     except IntegrityError:
         raise NameTaken from None
+    renamed.send(user)
 
 
 def change_password(user: User, password_hash: str, device: str) -> None:

@@ -31,7 +31,7 @@ def change_role(user: User, role: Role, *, actor_id: int | None, reason: str = "
         return
     if user.role == Role.ADMIN and len(admins) == 1:
         raise LastAdmin
-    record(actor_id, "change-role", f"user:{user.id}", reason, before=user.role.value, after=role.value)
+    record(actor_id, "role", f"user:{user.id}", reason, old=user.role.value, new=role.value)
     user.role = role
     end_sessions_of(user)
     spend_links_of(user)

@@ -5,3 +5,6 @@ from blinker import Signal
 signed_in: Signal = Signal("a person has signed in, their session is started, nothing is committed yet")
 """Sent with the User and `kept`, the token of a comment they wrote before (or ""). A receiver may return
 the address to go to next; otherwise the person goes where they came from."""
+
+renamed: Signal = Signal("a person has another name, nothing is committed yet")
+"""Sent with the User; whoever keeps pages that show the name has to notice."""

@@ -1,18 +1,17 @@
 """Acts on accounts that only admins have: role, name, sessions, notes; every one is audited."""
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 
 from forum import clock
+from forum.accounts import account
+from forum.accounts import role as accounts_role
 from forum.accounts.session import Session, end_sessions_of
+from forum.accounts.sign_up import NameTaken
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
-from forum.discussion.comment import Comment
-from forum.discussion.posting import bump_thread
-from forum.essays.essay import Essay
 from forum.moderation.people import NotDone, lock_people, may_manage, subject
 from forum.site import audit
-from forum.text.names import BadName, name_key
+from forum.text.names import BadName, clean_name
 
 ONLY_ADMIN = "You are the only admin."
 
@@ -29,9 +28,7 @@ def change_role(actor: User | None, user: User, role: Role, reason: str) -> None
         raise NotDone(f"Their role is {role.value} already.")
     if role != Role.ADMIN and is_only_admin(user):
         raise NotDone(ONLY_ADMIN if actor is user else "This is the only admin.")
-    old, user.role = user.role, role
-    end_sessions_of(user)
-    audit.record(actor.id if actor else None, "role", subject(user), reason, old=old.value, new=role.value)
+    accounts_role.change_role(user, role, actor_id=actor.id if actor else None, reason=reason)
 
 
 def is_only_admin(user: User) -> bool:
@@ -53,20 +50,13 @@ def change_name(actor: User, user: User, name: str, reason: str) -> None:
     _refuse_unless_admin(actor)
     old = user.name
     try:
-        with db.session.begin_nested():  # two people may be given one name at once
-            user.name = name
-            if user.name == old:
-                raise NotDone("That is their name already.")
-            taken = select(User.id).where(User.name_key == name_key(name), User.id != user.id)
-            if db.session.scalar(taken) is not None:
-                raise NotDone("Somebody has this name, or one that looks like it.")
-            db.session.flush()
+        if clean_name(name) == old:
+            raise NotDone("That is their name already.")
+        account.change_name(user, name)
     except BadName as wrong:
         raise NotDone(str(wrong)) from wrong
-    except IntegrityError as wrong:
+    except NameTaken as wrong:
         raise NotDone("Somebody has this name, or one that looks like it.") from wrong
-    for essay_id in _essays_that_show(user):
-        bump_thread(essay_id)
     audit.record(actor.id, "name", subject(user), reason, old=old, new=user.name)
 
 
@@ -96,10 +86,3 @@ def end_all_sessions(actor: User, user: User, reason: str) -> None:
 def _refuse_unless_admin(actor: User | None) -> None:
     if actor is not None and not may_manage(actor, clock.now()):
         raise NotDone("Only an admin may do this.")
-
-
-def _essays_that_show(user: User) -> list[int]:
-    """Return the ids of the essays that the person wrote or commented on, in the order of their locks."""
-    commented = select(Comment.essay_id).where(Comment.author_id == user.id)
-    mine = (Essay.author_id == user.id) | Essay.id.in_(commented)
-    return list(db.session.scalars(select(Essay.id).where(mine).order_by(Essay.id)))

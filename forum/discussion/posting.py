@@ -232,6 +232,14 @@ def bump_thread(essay_id: int, change: int = 0) -> None:
     _count(Essay, essay_id, **values)
 
 
+def bump_threads_that_name(user: User) -> None:
+    """Count a change in every discussion that shows a person's name: of their essays, and where they commented."""
+    commented = select(Comment.essay_id).where(Comment.author_id == user.id)
+    shown = (Essay.author_id == user.id) | Essay.id.in_(commented)
+    for essay_id in db.session.scalars(select(Essay.id).where(shown).order_by(Essay.id)).all():
+        bump_thread(essay_id)
+
+
 def _count(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **values: object) -> None:
     """Change counters in SQL, never by reading and writing back: two at once must both count."""
     db.session.flush()
@@ -271,6 +279,11 @@ def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> No
     before, from_state = snapshot(parent, newest), state_word(parent, newest)
     newest.verdict = Verdict.ACCEPTED
     parent.shown_number = newest.number
+    db.session.execute(
+        update(Appeal)
+        .where(Appeal.comment_id == parent.id, Appeal.decided_at.is_(None))
+        .values(decided_at=clock.now(), outcome="overturned")
+    )
     note_event("approve", actor, parent, newest, before, from_state=from_state)
     settle(parent)
 

@@ -16,8 +16,8 @@ from forum.subscriptions.subscription import State, subscription_state
 
 SUBSCRIBED = frozenset({State.FREE, State.PAID, State.COMPLIMENTARY})
 PAYING = frozenset({State.PAID, State.COMPLIMENTARY})
-DECISIONS = ("reject", "hide", "uphold", "spam")
-"""The acts against a comment that its writer may appeal."""
+DECISIONS = ("reject", "hide", "spam")
+"""The acts against a comment that its writer may appeal, once each; what an appeal ended with stands."""
 
 
 class Act(StrEnum):

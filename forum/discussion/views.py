@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, jsonify, redirect, request
 from sqlalchemy.exc import IntegrityError
 
 from forum import clock
-from forum.accounts.signals import signed_in
+from forum.accounts.signals import renamed, signed_in
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import (
@@ -26,6 +26,7 @@ from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
 from forum.discussion.kept import find_kept, keep_comment, post_kept
 from forum.discussion.posting import (
     appeal_decision,
+    bump_threads_that_name,
     edit_comment,
     first_wording,
     lock_discussion,
@@ -52,6 +53,7 @@ REMOVED = "The comment you were answering has been removed. Post to the essay in
 
 blueprint = Blueprint("discussion", __name__)
 signed_in.connect(post_kept)
+renamed.connect(bump_threads_that_name)
 
 
 @blueprint.post("/essays/<slug>/comments")

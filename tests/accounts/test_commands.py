@@ -66,8 +66,8 @@ def test_a_new_role_ends_the_sessions_and_is_recorded(cast: Cast, app: Flask, kn
     assert cast.read(User, known).role == Role.MODERATOR
     with app.app_context():
         entry = db.session.scalars(select(AuditEntry)).one()
-    assert (entry.act, entry.subject, entry.actor_id) == ("change-role", f"user:{known}", None)
-    assert entry.details == {"before": "reader", "after": "moderator"}
+    assert (entry.act, entry.subject, entry.actor_id) == ("role", f"user:{known}", None)
+    assert entry.details == {"old": "reader", "new": "moderator"}
 
 
 def test_the_same_role_again_changes_nothing(cast: Cast, known: int, run) -> None:

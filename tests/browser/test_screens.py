@@ -1,0 +1,239 @@
+"""Every screen with the demo in it: axe finds nothing, and nothing is wider than its window, light and dark."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from forum.demo.accounts import PASSWORD
+from tests.browser.site import Site
+
+WIDTHS = (1440, 390, 320)
+SCHEMES = ("light", "dark")
+ESSAY = "/essays/the-difference-column"
+RULES = {
+    "light": {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
+    "dark": {
+        "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+    },  # the dark scheme redefines colours and nothing else
+}
+
+Screen = str | Callable[[Page, Site], None]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with the demo in it."""
+    instance = tmp_path_factory.mktemp("screens")
+    with Site(instance) as running:
+        running.forum("demo")
+        yield running
+
+
+def empty_comment(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}{ESSAY}/write")
+    page.get_by_label("Your comment").fill("x")
+    page.get_by_role("button", name="Post comment").click()
+    page.wait_for_selector(".problem")
+
+
+def preview(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}{ESSAY}/write")
+    page.get_by_label("Your comment").fill("Some *words*.\n\n> quoted\n\n- one\n- two\n\n`code`")
+    page.get_by_role("button", name="Preview").click()
+    page.wait_for_selector(".preview .comment__body")
+
+
+def kept_words(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.get_by_label("Write a comment").fill("Words of somebody who is not signed in.")
+    page.get_by_role("button", name="Post comment").click()
+    page.wait_for_url(re.compile("/sign-in"))
+
+
+def code_asked(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/sign-in")
+    page.get_by_label("E-mail").fill("somebody@mail.example")
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile("/sign-in/check"))
+
+
+def wrong_sign_up(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/sign-up")
+    page.get_by_label("Name").fill("Edda Lindqvist")
+    page.get_by_label("E-mail").fill("somebody.else@mail.example")
+    page.locator("main").get_by_role("button", name="Sign up").click()
+    page.wait_for_selector(".problem")
+
+
+def open_reply(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.get_by_role("link", name="Reply", exact=True).first.click()
+    page.wait_for_selector(".composer--reply")
+
+
+def comment_with_all_acts(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.locator(".comment__time").nth(3).click()
+    page.wait_for_url(re.compile("/comments/"))
+
+
+def own_comment(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/account/comments")
+    page.locator(".said__where a[href^='/comments/']").first.click()
+    page.wait_for_url(re.compile("/comments/"))
+
+
+def report_without_a_reason(page: Page, site: Site) -> None:
+    comment_with_all_acts(page, site)
+    for radio in page.locator("form[action$='/report'] input[type=radio]").all():
+        radio.evaluate("radio => { radio.required = false }")
+    page.get_by_role("button", name="Report", exact=True).click()
+    page.wait_for_selector(".problem")
+
+
+def open_reject(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/moderation")
+    page.locator(".card__ask summary").first.click()
+
+
+def first_user(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/admin/users?q=edda")
+    if "/admin/users/" not in page.url:
+        page.locator("tbody th a").first.click()
+
+
+def ban_page(page: Page, site: Site) -> None:
+    first_user(page, site)
+    page.get_by_role("link", name="Ban…").click()
+    page.wait_for_url(re.compile("/ban"))
+
+
+def editor_of_the_first(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/desk/essays")
+    page.locator("main a[href^='/desk/essays/']:not([href$=new])").first.click()
+
+
+def under_the_editor(part: str) -> Callable[[Page, Site], None]:
+    def open_it(page: Page, site: Site) -> None:
+        editor_of_the_first(page, site)
+        page.goto(re.sub(r"(/desk/essays/\d+).*", rf"\1/{part}", page.url))
+
+    open_it.__name__ = f"editor_{part.replace('/', '_')}"
+    return open_it
+
+
+SCREENS: dict[str, list[Screen]] = {
+    "": [
+        "/",
+        ESSAY,
+        f"{ESSAY}?sort=newest",
+        "/essays/reading-over-a-shoulder",
+        "/archive",
+        "/archive/2026",
+        "/authors/1",
+        "/readers/4",
+        "/sign-in",
+        "/sign-up",
+        "/sign-in/link/not-a-link",
+        "/dev/mail",
+        "/nothing-here",
+        kept_words,
+        code_asked,
+        wrong_sign_up,
+    ],
+    "reader@demo.example": [
+        ESSAY,
+        open_reply,
+        comment_with_all_acts,
+        report_without_a_reason,
+        own_comment,
+        empty_comment,
+        preview,
+        "/account",
+        "/account/name",
+        "/account/about",
+        "/account/address",
+        "/account/password",
+        "/account/sessions",
+        "/account/appearance",
+        "/account/comments",
+        "/admin/users",
+    ],
+    "author@demo.example": [
+        ESSAY,
+        "/moderation",
+        open_reject,
+        "/moderation/log",
+        comment_with_all_acts,
+        "/desk/essays",
+        "/desk/essays/new",
+        editor_of_the_first,
+        under_the_editor("publish"),
+        under_the_editor("revisions"),
+        under_the_editor("images"),
+        under_the_editor("withdraw"),
+        under_the_editor("conflict"),
+    ],
+    "admin@demo.example": [
+        "/admin/users",
+        "/admin/users?q=nobody-at-all",
+        first_user,
+        ban_page,
+        "/admin/audit",
+        "/admin/settings",
+        "/moderation",
+    ],
+}
+
+
+@pytest.mark.parametrize("email", SCREENS, ids=lambda email: email.partition("@")[0] or "stranger")
+def test_every_screen_is_accessible_and_fits_its_window(site: Site, browser: Browser, email: str) -> None:
+    context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(30_000)
+    page, found = context.new_page(), []
+    if email:
+        sign_in(page, site, email)
+    for screen in SCREENS[email]:
+        if callable(screen):
+            screen(page, site)
+        else:
+            page.goto(site.url + screen)
+        found += [f"{name(screen)}: {problem}" for problem in problems_of(page)]
+    context.close()
+    assert not found, "\n".join(found)
+
+
+def problems_of(page: Page) -> list[str]:
+    """Return what is wrong with an open page at every width, in both schemes, and mirrored at the narrowest."""
+    problems = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            for violation in Axe().run(page, options=RULES[scheme]).response["violations"]:
+                where = [node["target"] for node in violation["nodes"]][:3]
+                problems.append(f"{width} {scheme}: {violation['id']} at {where}")
+        problems += too_wide(page, f"{width}")
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    problems += too_wide(page, "320 right to left")
+    return problems
+
+
+def too_wide(page: Page, label: str) -> list[str]:
+    excess = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return [f"{label}: {excess} px wider than the window"] if excess > 0 else []
+
+
+def sign_in(page: Page, site: Site, email: str) -> None:
+    page.goto(f"{site.url}/sign-in")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+def name(screen: Screen) -> str:
+    return screen.__name__ if callable(screen) else screen
