@@ -12,7 +12,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, new_form_token, waiting_sentence
-from forum.discussion.comment import Comment
+from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import why_nobody, why_not
@@ -134,11 +134,12 @@ def _own_parts(
     thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
     for comment_id in db.session.scalars(thanked):
         parts["liked", comment_id] = render_template("discussion/_liked.html")
-    waiting: dict[int, list[tuple[Node, str]]] = {}
+    waiting: dict[int, list[tuple[Node, str, bool]]] = {}
     for comment in unseen_comments_of(user, essay):
         place = _place(comment, ids, top)
         if not comment.visible and place is not None:
-            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay))
+            is_live = comment.presence == Presence.LIVE
+            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay), is_live)
             waiting.setdefault(place, []).append(shown)
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)

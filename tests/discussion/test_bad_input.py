@@ -393,7 +393,7 @@ def test_fields_that_the_form_does_not_have_change_nothing(cast: Cast) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(
     body=st.one_of(

@@ -265,7 +265,9 @@ def test_a_hidden_comment_shows_its_writer_the_reason(cast: Cast) -> None:
     comment = comment_id(cast.reader.comment(cast.slug, "An unkind remark."))
     hide = {"revision": "1", "reason": "unkind", "note": "Not like this."}
     cast.moderator.post(f"/moderation/comments/{comment}/hide", hide)
-    page = words(cast.reader.get("/essays/on-tides"))
+    answer = cast.reader.get("/essays/on-tides")
+    assert f"/comments/{comment}#withdraw" not in answer.text
+    page = words(answer)
     assert "Removed by the moderators: Unkind: it goes for the person, not the point." in page
     assert "“Not like this.”" in page
     assert "unkind remark" not in cast.stranger.get("/essays/on-tides").text
