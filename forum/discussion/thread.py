@@ -108,10 +108,14 @@ def page_with(comment: Comment, per_page: int) -> int:
 
 
 def comment_with_replies(essay: Essay, comment: Comment, order: Order = Order.OLDEST) -> Node:
-    """Return one comment, placed at the top, with 6 levels below it. One query."""
-    below = and_(Comment.below(comment.path), Comment.depth < comment.depth + SHOWN_DEPTH, _has_something())
-    nodes = _load(essay, or_(Comment.id == comment.id, below), top=comment.depth)
+    """Return one comment with 6 levels of replies, whose depths count from 0 as it stands on a page of its own.
+
+    One query.
+    """
+    below = and_(Comment.below(comment.path), Comment.depth <= comment.depth + SHOWN_DEPTH, _has_something())
+    nodes = _load(essay, or_(Comment.id == comment.id, below), top=comment.depth + 1)
     _join(nodes, order)
+    nodes[comment.id].depth = 0
     return nodes[comment.id]
 
 
