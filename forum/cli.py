@@ -85,6 +85,7 @@ def list_essays(as_json: bool) -> None:
 def run_server(host: str, port: int, workers: int) -> None:
     """Serve the site, with the mail worker beside it, until stopped."""
     read_settings()  # what is unsafe is said here, once, and not by every process
+    click.echo(f"Serving on http://{host}:{port}/ until Ctrl+C.")
     serve(host, port, workers)
 
 
