@@ -132,7 +132,7 @@ def check_code() -> Answer:
         form.code.errors = ["This code is wrong, used or too old. Look at the newest mail, or send another."]
         return _check_again(browser, form)
     try:
-        address = _enter(link, form.name.data or "", link.password_hash)
+        address = _enter(link, form.name.data or "", link.password_hash if _asked_here(link) else None)
     except (NameTaken, BadName) as error:
         db.session.rollback()
         form.name.errors = [str(error)]
@@ -157,7 +157,7 @@ def send_again() -> Answer:
             link, CodeForm(), f"Wait a little for the mail. You can send it again in {seconds}."
         ), 422
     limit_mails(link.email)
-    return _asked(ask_again(link, _origin_of(link)))
+    return _asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
 
 
 @blueprint.get("/sign-in/link/<token>")
@@ -201,7 +201,7 @@ def replace_link(token: str) -> Answer:
     if link is None:
         return redirect("/sign-in", 303)
     limit_mails(link.email)
-    return _asked(ask_again(link, _origin_of(link)))
+    return _asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
 
 
 @blueprint.post("/sign-out")
@@ -235,14 +235,17 @@ def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
     return address
 
 
-def _asked(browser: str) -> Response:
+def _asked(browser: str, *, is_own_wish: bool = True) -> Response:
+    """Commit, and remember the mail whose code this browser waits for, and whether the wish behind it began here."""
     db.session.commit()
     cookie["asked"] = browser
+    cookie["wished"] = browser if is_own_wish else ""
     return redirect("/sign-in/check", 303)
 
 
 def _asked_here(link: SignInLink) -> bool:
-    return token_digest(cookie.get("asked", "")) == link.request_hash
+    """Tell whether this browser filled in what the link carries; who only has an old link sent anew did not."""
+    return token_digest(cookie.get("wished", "")) == link.request_hash
 
 
 def _next() -> str:

@@ -1,5 +1,9 @@
 """Making an account: it exists once the address has answered, under a name that nobody else has."""
 
+from datetime import timedelta
+
+import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -9,7 +13,7 @@ from forum.accounts.user import Role, User
 from forum.database import db
 from tests.accounts.conftest import KNOWN, PASSWORD
 from tests.accounts.mailbox import code_in, last_mail, link_in, mails_to
-from tests.accounts.test_sign_in import is_signed_in, sign_in
+from tests.accounts.test_sign_in import NOON, is_signed_in, sign_in
 from tests.cast import Cast, words
 
 NEW = "new@mail.example"
@@ -60,6 +64,28 @@ def test_in_another_browser_the_password_of_who_asked_does_not_count(cast: Cast,
         assert user is not None
         assert not is_password(user.password_hash, PASSWORD)
         assert is_password(user.password_hash, typed) == bool(typed)
+
+
+@pytest.mark.parametrize("way", ["link", "code"])
+def test_nor_does_it_once_the_owner_had_the_expired_link_sent_anew(cast: Cast, app: Flask, way: str) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        cast.stranger.post("/sign-up", {"name": "Newly Here", "email": NEW, "password": PASSWORD})
+        old = link_in(last_mail(app, NEW))
+        clock.shift(timedelta(hours=2))
+        owner = cast.stranger
+        owner.post(f"{old}/again")
+        clock.shift(timedelta(minutes=1))
+        owner.post("/sign-in/again")
+        mail = last_mail(app, NEW)
+        if way == "link":
+            assert 'name="new_password"' in owner.get(link_in(mail)).text
+            owner.post(link_in(mail))
+        else:
+            owner.post("/sign-in/check", {"code": code_in(mail)})
+        assert is_signed_in(owner)
+        user = find(app)
+        assert user is not None
+        assert user.password_hash is None
 
 
 def test_a_name_that_looks_like_anothers_is_refused_beside_the_field(cast: Cast, known: int) -> None:
