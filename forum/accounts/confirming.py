@@ -12,7 +12,7 @@ from forum.accounts.session import token_digest
 from forum.accounts.sign_in import user_with_address
 from forum.accounts.sign_in_link import CODE_TRIES, Purpose, SignInLink
 from forum.accounts.sign_up import AddressTaken, make_user
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import db
 from forum.outbox.message import send
 
@@ -75,8 +75,9 @@ def change_address(link: SignInLink) -> User:
 
     Raises: LinkSpent, also when the address got an account of its own meanwhile.
     """
+    locked = lock_users(User.id == link.user_id)  # before the link, which they may be spending just now
     _spend(link)
-    user: User | None = db.session.scalar(select(User).where(User.id == link.user_id).with_for_update())
+    user = next(iter(locked), None)
     if user is None or user_with_address(link.email) is not None:
         raise LinkSpent
     send("address-changed", user.email, new_address=link.email)

@@ -1,11 +1,8 @@
 """Giving a person another role."""
 
-from sqlalchemy import select
-
 from forum.accounts.confirming import spend_links_of
 from forum.accounts.session import end_sessions_of
-from forum.accounts.user import Role, User
-from forum.database import db
+from forum.accounts.user import Role, User, lock_users
 from forum.site.audit import record
 
 
@@ -23,13 +20,10 @@ def change_role(user: User, role: Role, *, actor_id: int | None, reason: str = "
     Raises: LastAdmin.
     """
     # All admins are locked, so that two of them cannot demote each other in the same moment.
-    admins = db.session.scalars(
-        select(User.id).where(User.role == Role.ADMIN).order_by(User.id).with_for_update()
-    ).all()
-    db.session.refresh(user)
+    locked = lock_users((User.role == Role.ADMIN) | (User.id == user.id))
     if user.role == role:
         return
-    if user.role == Role.ADMIN and len(admins) == 1:
+    if user.is_admin and sum(one.is_admin for one in locked) == 1:
         raise LastAdmin
     record(actor_id, "role", f"user:{user.id}", reason, old=user.role.value, new=role.value)
     user.role = role

@@ -131,8 +131,9 @@ def _delete_row(token: str) -> None:
 
 def _touch(row: Session, now: datetime) -> None:
     """Note that the session is in use; a reading request does it in a transaction of its own."""
+    seen = update(Session).where(Session.id == row.id).values(last_seen_at=now)
     if request.method in READING:
         with db.engine.begin() as connection:
-            connection.execute(update(Session).where(Session.id == row.id).values(last_seen_at=now))
+            connection.execute(seen)
     else:
-        row.last_seen_at = now
+        db.session.execute(seen)  # not through the row, whose owner may be ending this session just now

@@ -1,13 +1,14 @@
 """A person with an account: name, address, role, standing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from flask_login import UserMixin
-from sqlalchemy import ColumnElement, String, or_
+from sqlalchemy import ColumnElement, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from forum.database import Base, Id, Line, Moment, Prose, one_of
+from forum.database import Base, Id, Line, Moment, Prose, db, one_of
 from forum.text.names import clean_name, name_key
 
 
@@ -79,6 +80,10 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
             return Standing.SUSPENDED
         return Standing.HELD if self.is_held else Standing.ACTIVE
 
+    def is_in_standing(self, now: datetime) -> bool:
+        """Tell whether the person may write at all: neither suspended nor banned."""
+        return self.standing(now) in (Standing.ACTIVE, Standing.HELD)
+
     @property
     def is_confirmed(self) -> bool:
         """Tell whether the person has shown that the address is theirs."""
@@ -113,3 +118,13 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
                 return free & cls.is_held.is_(True)
             case Standing.ACTIVE:
                 return free & cls.is_held.is_(False)
+
+
+def lock_users(which: ColumnElement[bool]) -> Sequence[User]:
+    """Take the row locks of these people, in id order so that no two changes wait for each other; read them afresh.
+
+    Rows that only refer to a locked person (a comment, an event) need not wait. On SQLite the whole file is
+    locked since the first statement of the request.
+    """
+    rows = select(User).where(which).order_by(User.id).with_for_update(key_share=True)
+    return db.session.scalars(rows.execution_options(populate_existing=True)).all()

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm.util import identity_key
 
 from forum import clock
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import db, is_sqlite
 from forum.discussion.comment import (
     MAX_DEPTH,
@@ -35,15 +35,14 @@ from forum.text.markdown import Rendered
 def lock_discussion(author_id: int, essay_id: int, *others: int | None) -> None:
     """Take the row locks of one change, people before essays, so that no two changes wait for each other.
 
-    `others` are people whose counters the change may touch as well. Rows that only refer to a locked one
-    (thanks, events) need not wait. On SQLite the whole file is locked since the first statement, and this
-    only reads afresh.
+    `others` are who makes the change, whose role and standing are read afresh here, and people whose counters
+    it may touch. A change of name holds up even rows that only refer to the person (thanks, events), so whoever
+    writes such rows waits for it here, not later with the essay in their hands.
     """
-    fresh = {"populate_existing": True}
-    people = select(User).where(User.id.in_({author_id, *others} - {None})).order_by(User.id)
-    db.session.scalars(people.with_for_update(key_share=True).execution_options(**fresh)).all()
+    lock_users(User.id.in_({author_id, *others} - {None}))
     discussion = select(Essay).where(Essay.id == essay_id)
-    db.session.scalar(discussion.with_for_update(of=Essay, key_share=True).execution_options(**fresh))
+    locked = discussion.with_for_update(of=Essay, key_share=True)
+    db.session.scalar(locked.execution_options(populate_existing=True))
 
 
 def posted_before(author: User, form_token: str) -> Comment | None:

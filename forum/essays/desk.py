@@ -27,8 +27,16 @@ def essay_to_edit(essay_id: int) -> tuple[Essay, User]:
     if essay is None or not (essay.may_see(user, clock.now()) or essay.is_withdrawn()):
         require(user is not None)
         abort(404)
-    require(essay.may_edit(user))
+    require(essay.may_edit(user) and user.is_in_standing(clock.now()))
     return essay, user
+
+
+def writer() -> User:
+    """Return who asks, if they may write essays; a stranger is asked to sign in, others get 403."""
+    user = person()
+    require(user is not None and user.may_write and user.is_in_standing(clock.now()))
+    found: User = user
+    return found
 
 
 def render_apart(words: EssayWords) -> EssayText:

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from forum import clock
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import db
 from forum.essays.essay import Essay
 from forum.essays.refusal import EssayRefused
@@ -43,9 +43,13 @@ def has_unpublished_words(essay: Essay) -> bool:
     return draft_words(essay) != essay.words
 
 
-def lock_essay(essay: Essay) -> None:
-    """Make everybody else who wants to change this essay wait, and read it and its draft afresh."""
+def lock_essay(essay: Essay, by: User | None = None) -> None:
+    """Make everybody else who wants to change this essay wait, and read it and its draft afresh.
+
+    `by` is who changes it, if not its author; people are locked before essays, as everywhere.
+    """
     fresh = {"populate_existing": True}
+    lock_users(User.id.in_({essay.author_id, by.id if by else essay.author_id}))
     db.session.scalar(
         select(Essay).where(Essay.id == essay.id).with_for_update(of=Essay).execution_options(**fresh)
     )
@@ -74,7 +78,7 @@ def save_draft(
     Raises: EssayRefused, for the author; Conflict, when a newer draft says something else.
     """
     check_lengths(words)
-    lock_essay(essay)
+    lock_essay(essay, editor)
     draft = draft_of(essay)
     if draft is None:
         draft = EssayDraft(essay_id=essay.id, version=0)

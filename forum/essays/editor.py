@@ -5,7 +5,7 @@ from flask import Blueprint, flash, jsonify, redirect, render_template, request
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db, page_of
-from forum.essays.desk import EDITOR_KIB, Answer, essay_to_edit, render_apart
+from forum.essays.desk import EDITOR_KIB, Answer, essay_to_edit, render_apart, writer
 from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, save_draft, set_aside
 from forum.essays.essay import Essay
 from forum.essays.forms import EssayForm, SettingsForm, add_refusal, version_number
@@ -14,7 +14,7 @@ from forum.essays.publishing import change_settings, create_essay, render_words,
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayWords, SetAside
 from forum.text.difference import differences
-from forum.web import large_body, page_number, person, require
+from forum.web import large_body, page_number
 
 blueprint = Blueprint("essay_editor", __name__)
 
@@ -22,9 +22,7 @@ blueprint = Blueprint("essay_editor", __name__)
 @blueprint.get("/desk/essays")
 def essays() -> Answer:
     """List the essays that the person may edit, those changed last first."""
-    user = person()
-    require(user is not None and user.may_write)
-    page = page_of(desk_essays(user), page_number(), PER_PAGE)
+    page = page_of(desk_essays(writer()), page_number(), PER_PAGE)
     return render_template(
         "essays/essays.html",
         page=page,
@@ -38,8 +36,7 @@ def essays() -> Answer:
 @large_body(EDITOR_KIB)
 def new() -> Answer:
     """Begin an essay."""
-    user = person()
-    require(user is not None and user.may_write)
+    writer()
     form = EssayForm()
     if request.method == "GET":
         return _new_page(form)
@@ -48,9 +45,7 @@ def new() -> Answer:
         text = render_apart(words) if words.source else None
         if "preview" in request.form:
             return _new_page(form, preview_html=text.html if text else "")
-        author = person()
-        require(author is not None and author.may_write)
-        essay = create_essay(author, words.title, words.source, subtitle=words.subtitle, text=text)
+        essay = create_essay(writer(), words.title, words.source, subtitle=words.subtitle, text=text)
     except EssayRefused as refusal:
         return _refused_new(form, refusal)
     db.session.commit()

@@ -131,7 +131,7 @@ def publish_essay(essay: Essay, at: datetime | None = None, by: User | None = No
     Its draft is not looked at: `update_essay` comes first.
     Raises: EssayRefused, for the author, when there is nothing to read.
     """
-    lock_essay(essay)
+    lock_essay(essay, by)
     if not essay.html:
         raise EssayRefused("body", "The essay is empty. Write something first.")
     now = clock.now()
@@ -148,7 +148,7 @@ def unschedule(essay: Essay, by: User | None = None) -> None:
 
     Raises: EssayRefused, for the author, when it came out meanwhile.
     """
-    lock_essay(essay)
+    lock_essay(essay, by)
     if essay.published_at is not None and essay.published_at <= clock.now():
         raise EssayRefused("time", "The essay has come out meanwhile. You can withdraw it.")
     essay.published_at = None
@@ -157,7 +157,7 @@ def unschedule(essay: Essay, by: User | None = None) -> None:
 
 def withdraw_essay(essay: Essay, by: User | None = None, reason: str = "") -> None:
     """Take a published essay away from readers; its address says so from now on."""
-    lock_essay(essay)
+    lock_essay(essay, by)
     if not essay.is_published(clock.now()):
         return
     essay.withdrawn_at = clock.now()
@@ -167,7 +167,7 @@ def withdraw_essay(essay: Essay, by: User | None = None, reason: str = "") -> No
 
 def republish(essay: Essay, by: User | None = None) -> None:
     """Bring a withdrawn essay back, with the date that it had and its discussion."""
-    lock_essay(essay)
+    lock_essay(essay, by)
     if essay.withdrawn_at is None:
         return
     essay.withdrawn_at = None
@@ -203,7 +203,7 @@ def change_settings(
     Raises: EssayRefused, for the author.
     """
     wanted, closing = _tags(tags), _checked_closing(closing)
-    lock_essay(essay)
+    lock_essay(essay, by)
     rename_essay(essay, slug, by)
     _set_tags(essay, wanted)
     essay.access, essay.comments, essay.premoderation = access, comments, premoderation
@@ -224,7 +224,7 @@ def restore_revision(
     if old is None:
         return None
     text = text or render_words(old.words)
-    lock_essay(essay)
+    lock_essay(essay, editor)
     if has_unpublished_words(essay):
         essay.version += 1
         note = f"The draft from before version {number} was restored"

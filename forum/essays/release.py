@@ -167,7 +167,7 @@ def _take_over(
     essay: Essay, editor: User, words: EssayWords, text: EssayText | None, seen_version: int
 ) -> None:
     """Make the draft what the essay says, if it is still the draft that the author saw."""
-    lock_essay(essay)
+    lock_essay(essay, editor)
     draft = draft_of(essay)
     if draft is not None and (draft.version != seen_version or draft.words != words):
         raise Conflict(draft)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import aliased, joinedload
 
 from forum import clock
-from forum.accounts.user import Role, Standing, User
+from forum.accounts.user import Role, Standing, User, lock_users
 from forum.database import db
 from forum.discussion.comment import Comment, Presence, state_word
 from forum.discussion.event import Event, note_event, snapshot
@@ -130,12 +130,12 @@ def why_not_ban(actor: User, user: User, now: datetime) -> str | None:
 
 def may_manage(actor: User | None, now: datetime) -> bool:
     """Tell whether a person manages users and settings: an admin in good standing."""
-    return actor is not None and actor.is_admin and _is_in_standing(actor, now)
+    return actor is not None and actor.is_admin and actor.is_in_standing(now)
 
 
 def may_ban(actor: User | None, now: datetime) -> bool:
     """Tell whether a person may ban readers at all: authors and admins in good standing."""
-    return actor is not None and actor.may_write and _is_in_standing(actor, now)
+    return actor is not None and actor.may_write and actor.is_in_standing(now)
 
 
 def ban_in_force(user: User) -> Ban | None:
@@ -161,16 +161,8 @@ def lock_people(*people: User | None) -> None:
     """Take the row locks of these people and of every admin, in id order, and read them afresh.
 
     Every act on people begins with it, so that an actor who was demoted or banned meanwhile is seen to be so.
-    Those who only refer to a locked person (a new comment, an event) need not wait.
     """
-    ids = [one.id for one in people if one is not None]
-    db.session.scalars(
-        select(User)
-        .where(or_(User.id.in_(ids), User.role == Role.ADMIN))
-        .order_by(User.id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).all()
+    lock_users(User.id.in_([one.id for one in people if one is not None]) | (User.role == Role.ADMIN))
 
 
 def subject(user: User) -> str:
@@ -232,7 +224,7 @@ def _live_comments(user: User) -> Select[Comment]:
     return (
         select(Comment)
         .where(Comment.author_id == user.id, Comment.presence == Presence.LIVE)
-        .options(joinedload(Comment.newest), joinedload(Comment.essay))
+        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
     )
 
 
@@ -257,7 +249,3 @@ def _reason_left(user: User) -> str:
         )
         or ""
     )
-
-
-def _is_in_standing(user: User, now: datetime) -> bool:
-    return user.standing(now) in (Standing.ACTIVE, Standing.HELD)

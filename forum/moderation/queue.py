@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, Select, and_, case, false, func, or_, sele
 from sqlalchemy.orm import aliased, defer, lazyload
 
 from forum import clock
-from forum.accounts.user import Role, Standing, User
+from forum.accounts.user import Role, User
 from forum.database import Page, db
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal, Report
+from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
 from forum.moderation.decisions import has_cause
 from forum.subscriptions.subscription import State, Subscription
@@ -123,8 +124,7 @@ class Overview:
 
 def may_use_desk(user: User | None, now: datetime) -> bool:
     """Tell whether a person has a moderation desk: by their role, while in good standing."""
-    good = (Standing.ACTIVE, Standing.HELD)
-    return user is not None and user.may_moderate and user.standing(now) in good
+    return user is not None and user.may_moderate and user.is_in_standing(now)
 
 
 def moderates(user: User, now: datetime) -> ColumnElement[bool]:
@@ -331,7 +331,7 @@ def _line(row: Any) -> Line:
         id=row.id,
         name=row.name,
         at=row.created_at,
-        words=first_line(row.html),
+        words=placeholder(row.presence) if row.presence == Presence.WITHDRAWN else first_line(row.html),
         state=_state(row),
         is_author=row.is_author,
         title=row.title,

@@ -16,7 +16,7 @@ from forum.discussion.event import Event
 from forum.discussion.forms import row_number
 from forum.discussion.posting import lock_discussion
 from forum.discussion.report import REASONS
-from forum.discussion.rights import Act, is_staff, may_see, rights
+from forum.discussion.rights import Act, is_staff, may_read_newest, may_see, rights
 from forum.essays.essay import Essay
 from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale, later_events, open_appeal, why_not_undo
@@ -181,10 +181,10 @@ def undo(event_id: int) -> Answer:
     comment = event.comment
     if comment is None:
         essay = db.session.get_one(Essay, event.essay_id)
-        _lock_essay(essay)
+        lock_discussion(user.id, essay.id)
     else:
         essay = comment.essay
-        _lock(comment)
+        _lock(comment, user)
     require(is_staff(user, essay, clock.now()))
     try:
         made = decisions.undo(user, event)
@@ -282,7 +282,7 @@ def _fetch(comment_id: int, act: Act) -> tuple[Comment, User]:
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)
     require(user is not None)
-    _lock(comment)
+    _lock(comment, user)
     # Staff who come after the writer withdrew it are told so, by the decision.
     is_gone = comment.presence in (Presence.WITHDRAWN, Presence.ERASED)
     may = rights(user, comment.essay, comment, clock.now())
@@ -290,8 +290,8 @@ def _fetch(comment_id: int, act: Act) -> tuple[Comment, User]:
     return comment, user
 
 
-def _lock(comment: Comment) -> None:
-    lock_discussion(comment.author_id, comment.essay_id)
+def _lock(comment: Comment, user: User) -> None:
+    lock_discussion(comment.author_id, comment.essay_id, user.id)
     db.session.refresh(comment, with_for_update={"of": Comment})
     db.session.refresh(comment.newest)
 
@@ -302,13 +302,9 @@ def _fetch_essay(essay_id: int) -> tuple[Essay, User]:
     if not essay.may_see(user, clock.now()):
         abort(404)
     require(user is not None)
-    _lock_essay(essay)
+    lock_discussion(user.id, essay.id)
     require(Act.CLOSE in rights(user, essay, None, clock.now()))
     return essay, user
-
-
-def _lock_essay(essay: Essay) -> None:
-    lock_discussion(essay.author_id, essay.id)
 
 
 def _change_discussion(essay: Essay, change: Callable[[], Event]) -> Answer:
@@ -385,16 +381,18 @@ def _ask_again(
 ) -> Answer:
     """Answer with the comment as it stands, what changed since, and the same decisions to take."""
     newest, essay, now = comment.newest, comment.essay, clock.now()
-    acts = rights(user, essay, comment, now)
+    may_read = may_read_newest(user, essay, comment, now)  # what its writer withdrew is nobody's to read
     if wants_json():
-        return jsonify(error=sentence, revision=newest.number, html=newest.html), status
-    old = next((one for one in _wordings(comment) if one.number == seen), None)
+        html = newest.html if may_read else ""
+        return jsonify(error=sentence, revision=newest.number, html=html), status
+    old = next((one for one in _wordings(comment) if one.number == seen), None) if may_read else None
     page = render_template(
         "moderation/decision.html",
         comment=comment,
         newest=newest,
+        may_read=may_read,
         essay=essay,
-        acts=acts,
+        acts=rights(user, essay, comment, now),
         appeal=open_appeal(comment),
         changes=differences(old.source, newest.source) if old else [],
         sentence=sentence,

@@ -46,6 +46,19 @@ def test_two_who_thank_and_report_each_other_do_not_wait_for_each_other(cast: Ca
     assert wrong_counters(cast.app, begun_with(cast)) == []
 
 
+def test_a_person_is_renamed_while_they_thank_and_moderate(cast: Cast) -> None:
+    cast.moderator.comment(cast.slug, "A discussion that shows the name.")
+    comment = comment_id(cast.other_reader.comment(cast.slug, "A kind remark."))
+    tabs = [again(cast, cast.moderator) for _ in range(3)]
+    for number in range(ROUNDS):
+        name = {"name": f"Moderator {number}", "reason": "They married."}
+        acts = [act_of(cast.admin, f"/admin/users/{cast.moderator.user_id}/name", name)]
+        acts += [thank(tab, comment) for tab in tabs]
+        acts += [act_of(again(cast, cast.moderator), f"/moderation/comments/{comment}/feature", {})]
+        together(acts)
+    assert wrong_counters(cast.app, begun_with(cast)) == []
+
+
 def test_the_author_answers_held_comments_while_their_writer_posts_on(cast: Cast) -> None:
     for number in range(ROUNDS):
         writer = cast.person(f"new writer {number}")

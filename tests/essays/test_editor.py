@@ -1,9 +1,12 @@
 """The editor: drafts apart from what readers see, previews, two windows that met, and who gets in."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
-from forum.accounts.user import Role
+from forum import clock
+from forum.accounts.user import Role, User
 from forum.essays.essay import Essay
 from forum.essays.revision import EssayDraft, SetAside
 from tests.cast import Cast, words
@@ -225,6 +228,25 @@ def test_only_its_author_and_admins_edit_an_essay(cast: Cast) -> None:
             assert now[name] == was[name]
     for page in PAGES:
         assert cast.admin.get(f"/desk/essays/{cast.essay_id}{page}").status_code == 200
+
+
+@pytest.mark.parametrize("column", ["banned_at", "suspended_until"])
+def test_an_author_who_may_not_write_just_now_reads_their_essays_and_changes_none(
+    cast: Cast, column: str
+) -> None:
+    draft = write(cast, "Not yet", at=DRAFT)
+    form = editor_form(cast, draft, body="Other words.")
+    cast.change(User, cast.author.user_id or 0, **{column: clock.now() + timedelta(days=1)})
+    assert cast.author.get("/desk/essays").status_code == 403
+    assert cast.author.post("/desk/essays/new", form).status_code == 403
+    assert cast.author.post(f"/desk/essays/{draft}", form | {"update": "1"}).status_code == 403
+    assert cast.author.post(f"/desk/essays/{draft}/autosave", form).status_code == 403
+    assert (
+        cast.author.post(f"/desk/essays/{draft}/publish", {"when": "now", "confirm": "1"}).status_code == 403
+    )
+    assert cast.author.post(f"/desk/essays/{cast.essay_id}/withdraw").status_code == 403
+    assert cast.read(Essay, draft).source == "Some words."
+    assert cast.author.get(f"/essays/{slug_of(cast, draft)}").status_code == 200
 
 
 def test_the_desk_is_for_those_who_write(cast: Cast) -> None:
