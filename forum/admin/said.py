@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import Comment, Presence, Verdict
+from forum.discussion.rights import is_staff
 from forum.essays.essay import Access
 from forum.text.excerpt import first_line
 
@@ -34,7 +36,7 @@ def last_comments(user: User, reader: User) -> list[Said]:
         .where(Comment.author_id == user.id)
         .order_by(Comment.id.desc())
         .limit(MOST_COMMENTS)
-        .options(joinedload(Comment.newest), joinedload(Comment.essay))
+        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
     )
     return in_words(found, reader)
 
@@ -69,7 +71,8 @@ def _verdict(comment: Comment) -> tuple[str, str | None]:
 def _words(comment: Comment, reader: User) -> str:
     if comment.presence in (Presence.WITHDRAWN, Presence.ERASED):
         return ""
-    is_open = comment.visible and comment.essay.access == Access.PUBLIC
-    if reader.is_admin or comment.essay.author_id == reader.id or is_open:
+    essay, now = comment.essay, clock.now()
+    if is_staff(reader, essay, now):
         return first_line(comment.newest.source, MOST_CHARACTERS)
-    return ""
+    is_open = comment.visible and essay.is_published(now) and essay.access == Access.PUBLIC
+    return first_line(comment.shown.source, MOST_CHARACTERS) if is_open and comment.shown else ""

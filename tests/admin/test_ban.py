@@ -9,9 +9,9 @@ from forum import clock
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
 from forum.discussion.comment import Comment, Presence
-from forum.essays.essay import Access
+from forum.essays.essay import Access, Essay
 from tests.admin.written import STATES, comment_by, states
-from tests.cast import Cast, words
+from tests.cast import Cast, comment_id, words
 
 WHY = "Spam under every essay."
 
@@ -109,6 +109,18 @@ def test_an_author_sees_no_words_that_were_never_theirs_to_read(cast: Cast) -> N
     assert "Ban and hide 2 comments" in page
     assert page.count("Comment number") == 1
     assert words(cast.admin.get(f"/admin/users/{user_id}/ban")).count("Comment number") == 2
+
+
+def test_an_author_sees_of_others_discussions_what_readers_see(cast: Cast) -> None:
+    other = cast.person("other author", Role.AUTHOR)
+    comment = comment_id(cast.reader.comment(cast.slug, "The words that readers see."))
+    cast.change(Comment, comment, replies=1)  # an answered comment is edited late: the new words wait
+    cast.reader.post(f"/comments/{comment}/edit", {"body": "The words that wait.", "revision": "1"})
+    page = words(other.get(f"/admin/users/{cast.reader.user_id}/ban"))
+    assert "The words that readers see." in page
+    assert "The words that wait." not in page
+    cast.change(Essay, cast.essay_id, withdrawn_at=clock.now())
+    assert "The words that readers see." not in words(other.get(f"/admin/users/{cast.reader.user_id}/ban"))
 
 
 def test_banning_a_banned_person_again_says_so(cast: Cast) -> None:

@@ -162,6 +162,7 @@ def test_a_withdrawn_comment_is_not_decided_any_more(scene: Scene, cast: Cast) -
         answer = scene.decide(cast.author, row, verb, **UNKIND)
         assert answer.status_code == 409
         assert "newcomer withdrew this." in words(answer)
+        assert "A first word" not in words(answer)
 
 
 def test_a_comment_above_answers_leaves_a_placeholder_when_hidden(scene: Scene, cast: Cast) -> None:

@@ -150,6 +150,16 @@ def test_beside_a_card_stands_what_is_known_of_its_writer(scene: Scene, cast: Ca
     assert "@mail.example" not in page
 
 
+def test_the_desk_does_not_repeat_what_its_writer_withdrew(scene: Scene, cast: Cast) -> None:
+    above = scene.shown("I regret these words.")
+    scene.held("A first word.", above)
+    assert "I regret these words." in words(cast.author.get("/moderation"))
+    cast.reader.post(f"/comments/{above}/withdraw")
+    page = words(cast.author.get("/moderation"))
+    assert "I regret these words." not in page
+    assert "This comment was deleted by its writer." in page
+
+
 def test_a_comment_that_was_reported_shows_its_answers(scene: Scene, cast: Cast) -> None:
     row = scene.shown()
     for number in range(5):
