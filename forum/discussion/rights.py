@@ -54,7 +54,7 @@ def rights(user: User | None, essay: Essay, comment: Comment | None, now: dateti
 
 def is_staff(user: User | None, essay: Essay, now: datetime) -> bool:
     """Tell whether a person moderates this essay's discussion: its author, moderators, admins in good standing."""
-    if user is None or not user.may_moderate or not _is_in_standing(user, now):
+    if user is None or not user.may_moderate or not user.is_in_standing(now):
         return False
     return user.id == essay.author_id or user.role in (Role.MODERATOR, Role.ADMIN)
 
@@ -97,7 +97,7 @@ def _in_general(user: User | None, essay: Essay, now: datetime) -> frozenset[Act
         allowed |= {Act.COMMENT, Act.REPLY}
     if user.is_confirmed and user.standing(now) != Standing.BANNED and essay.is_published(now):
         allowed.add(Act.FOLLOW)
-    if _is_in_standing(user, now) and subscription_state(user, now) in SUBSCRIBED | {State.GRACE}:
+    if user.is_in_standing(now) and subscription_state(user, now) in SUBSCRIBED | {State.GRACE}:
         allowed.add(Act.REPORT)
         if _is_open(essay, now):
             allowed.add(Act.REACT)
@@ -152,7 +152,7 @@ def _over_own_words(
 
 
 def _may_start_thread(user: User, essay: Essay, now: datetime) -> bool:
-    if not _is_open(essay, now) or not _is_in_standing(user, now) or not user.is_confirmed:
+    if not _is_open(essay, now) or not user.is_in_standing(now) or not user.is_confirmed:
         return False
     if essay.comments == CommentPolicy.AUTHOR_ONLY:
         return user.id == essay.author_id
@@ -166,7 +166,7 @@ def _may_go_on_in(user: User, essay: Essay, comment: Comment, now: datetime) -> 
     """Tell whether a person may write in a comment's thread in their grace days: they began it."""
     if essay.comments == CommentPolicy.AUTHOR_ONLY or not _is_open(essay, now):
         return False
-    if not essay.may_read_whole(user, now) or not _is_in_standing(user, now):
+    if not essay.may_read_whole(user, now) or not user.is_in_standing(now):
         return False
     if subscription_state(user, now) != State.GRACE:
         return False
@@ -188,7 +188,3 @@ def _is_open(essay: Essay, now: datetime) -> bool:
     return (
         essay.is_published(now) and essay.discussion_closed_at is None and essay.comments != CommentPolicy.OFF
     )
-
-
-def _is_in_standing(user: User, now: datetime) -> bool:
-    return user.standing(now) in (Standing.ACTIVE, Standing.HELD)

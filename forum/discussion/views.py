@@ -239,7 +239,7 @@ def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)
-    lock_discussion(comment.author_id, comment.essay_id)
+    lock_discussion(comment.author_id, comment.essay_id, user.id)
     db.session.refresh(comment, with_for_update={"of": Comment})
     require(act in rights(user, comment.essay, comment, clock.now()))
     return comment, comment.essay, user
