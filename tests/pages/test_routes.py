@@ -186,11 +186,11 @@ def sample(cast: Cast) -> dict[str, object]:
     comment = comment_id(cast.reader.comment(slug, f"Words about {slug}."))
     cast.author.post(f"/moderation/comments/{comment}/pin", {"revision": "1"})
     someone = cast.user(f"someone {number}")
-    somebody_else = cast.other_reader.user_id
+    cast.sign_in(someone)
     with cast.app.app_context():
         newest = db.session.execute(db.text("SELECT max(id) FROM event")).scalar_one()
         session = db.session.execute(
-            db.text("SELECT id FROM session WHERE user_id = :id"), {"id": somebody_else}
+            db.text("SELECT id FROM session WHERE user_id = :id"), {"id": someone}
         ).scalar_one()
     return {
         "slug": slug,
