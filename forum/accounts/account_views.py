@@ -34,13 +34,6 @@ WRONG_PASSWORD = "This is not your password. If you have forgotten it, sign out,
 Answer = Response | str | tuple[str, int]
 
 
-@blueprint.get("/account")
-def show_account() -> Answer:
-    """Show what the account holds, each with its page to change it."""
-    user = _owner()
-    return render_template("accounts/account.html", sessions=sessions_of(user))
-
-
 @blueprint.get("/account/name")
 def show_name() -> Answer:
     """Show the form for another name."""

@@ -1,15 +1,18 @@
-"""A person's comments: what everyone may see of them, and what became of each for the person alone."""
+"""A person's own page and account: their comments, what became of each, and the discussions they follow."""
 
 from flask import Blueprint, abort, render_template
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import joinedload
 
 from forum import clock
+from forum.accounts.session import sessions_of
 from forum.accounts.user import User
 from forum.database import Page, db, page_of
 from forum.discussion.answers import Answer, waiting_sentence
 from forum.discussion.comment import Comment, Presence
 from forum.essays.essay import Access, Essay
+from forum.essays.listing import newest_essays
+from forum.notifications.follow import Follow
 from forum.web import page_number, person, require, require_found
 
 COMMENTS_PER_PAGE = 20
@@ -24,6 +27,16 @@ def profile(user_id: int) -> Answer:
     public = and_(Comment.visible, Essay.published(clock.now()), Essay.access == Access.PUBLIC)
     page = _comments(user, page_number(), public)
     return render_template("pages/profile.html", user=user, page=page, own=user == person())
+
+
+@blueprint.get("/account")
+def account() -> Answer:
+    """Show what the account holds, each with its page to change it, and the discussions that the person follows."""
+    user = person()
+    require(user is not None)
+    followed = select(Follow.essay_id).where(Follow.user_id == user.id)
+    essays = db.session.scalars(newest_essays(clock.now(), Essay.id.in_(followed))).all()
+    return render_template("pages/account.html", sessions=sessions_of(user), followed=essays)
 
 
 @blueprint.get("/account/comments")
