@@ -1,5 +1,7 @@
 """The commands that make accounts, give roles and let people in."""
 
+from importlib.metadata import entry_points
+
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
@@ -23,6 +25,12 @@ def run(app: Flask):
         return CliRunner().invoke(forum, words, input=stdin, obj=ScriptInfo(create_app=lambda: app))
 
     return run
+
+
+def test_every_command_answers_under_flask_too() -> None:
+    under_flask = {entry.name: entry.load() for entry in entry_points(group="flask.commands")}
+    for name, command in forum.commands.items():
+        assert under_flask[name] is command, name
 
 
 def test_the_first_admin_is_made_on_the_command_line(cast: Cast, app: Flask, run) -> None:
