@@ -11,6 +11,7 @@ from forum import clock
 from forum.accounts.session import token_digest
 from forum.accounts.user import User
 from forum.database import Base, Id, Moment, Prose, Token, db, reference
+from forum.discussion.answers import posted_words
 from forum.discussion.comment import Comment
 from forum.discussion.posting import (
     first_wording,
@@ -92,5 +93,5 @@ def post_kept(user: User, kept: str = "") -> str | None:
         flash(str(refusal), "warn")
         return f"{essay.path}/write?kept={kept}"
     row.comment_id = comment.id
-    flash("Your comment is posted." if comment.visible else "Your comment is waiting for a moderator.", "ok")
+    flash(posted_words(comment, essay), "ok")
     return f"/comments/{comment.id}"

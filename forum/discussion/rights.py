@@ -75,6 +75,13 @@ def may_read_newest(user: User | None, essay: Essay, comment: Comment, now: date
     return comment.author_id == user.id or is_staff(user, essay, now)
 
 
+def is_editable(comment: Comment) -> bool:
+    """Tell whether the state of a comment lets its writer change it, if they may write at all. No query."""
+    if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
+        return False
+    return comment.presence == Presence.LIVE or not _has_open_appeal(comment)
+
+
 def decision_on(comment: Comment) -> Event | None:
     """Return the latest decision against a comment that still stands."""
     undone = select(Event.undoes_id).where(Event.undoes_id.is_not(None), Event.comment_id == comment.id)
@@ -140,15 +147,17 @@ def _over_own_words(
         allowed.add(Act.WITHDRAW)
     if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
         return allowed
-    is_hidden, newest = comment.presence == Presence.HIDDEN, comment.newest
-    one_is_open = newest.verdict == Verdict.HELD and Cause.APPEAL in newest.causes
-    refused = is_hidden or newest.verdict == Verdict.REJECTED
-    if refused and not one_is_open and _may_appeal(comment, now):
+    refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
+    if refused and not _has_open_appeal(comment) and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)
     may_write = Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now)
-    if may_write and not (is_hidden and one_is_open):
+    if may_write and is_editable(comment):
         allowed.add(Act.EDIT)
     return allowed
+
+
+def _has_open_appeal(comment: Comment) -> bool:
+    return comment.newest.verdict == Verdict.HELD and Cause.APPEAL in comment.newest.causes
 
 
 def _may_start_thread(user: User, essay: Essay, now: datetime) -> bool:

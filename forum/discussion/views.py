@@ -42,13 +42,14 @@ from forum.discussion.rights import Act, may_see, rights
 from forum.discussion.screening import Refused
 from forum.essays.essay import Essay, find_essay
 from forum.limits import limit
-from forum.notifications.follow import toggle_follow
+from forum.notifications.follow import is_following, toggle_follow
 from forum.text.markdown import Rendered
 from forum.web import csrf, person, require, require_found, safe_path, visitor_key, wants_json
 
 KEPT_AN_HOUR = 20
 NOT_HERE = "The comment you answer is not in this discussion. Post to the essay instead?"
 SENT_BEFORE = "This form was posted before, with other words. Post these as a new comment?"
+WITHDRAWN = "This essay was withdrawn while you wrote. Your words are below: copy what you want to keep."
 REMOVED = "The comment you were answering has been removed. Post to the essay instead?"
 
 blueprint = Blueprint("discussion", __name__)
@@ -77,11 +78,14 @@ post.takes_no_token = True  # type: ignore[attr-defined]  # a stranger has no se
 @blueprint.get("/essays/<slug>/write")
 def write(slug: str) -> Answer:
     """Show the composer as a page of its own, with what was kept in it."""
-    essay = require_found(_essay_for(slug))
+    essay = require_found(find_essay(slug))
     form = CommentForm(formdata=None)
     if kept := find_kept(request.args.get("kept", "")):
         form.body.data, form.form_token.data = kept.source, kept.form_token
         form.parent_id.data = str(kept.parent_id or "")
+        if kept.essay_id == essay.id and _is_gone(essay):
+            return compose(form, essay, 410, [WITHDRAWN])
+    require_found(_essay_for(slug))
     return compose(form, essay, 200)
 
 
@@ -157,13 +161,14 @@ def follow(slug: str) -> Answer:
     """Follow an essay's discussion, or stop following it."""
     essay = require_found(_essay_for(slug))
     user = person()
-    require(Act.FOLLOW in rights(user, essay, None, clock.now()))
+    may_stop = user is not None and is_following(user, essay.id)
+    require(may_stop or Act.FOLLOW in rights(user, essay, None, clock.now()))
     following = toggle_follow(user, essay.id)
     db.session.commit()
     if wants_json():
         return jsonify(following=following)
     flash("You follow this discussion." if following else "You no longer follow this discussion.", "ok")
-    return redirect(f"{essay.path}#discussion", 303)
+    return redirect(safe_path(request.form.get("next"), otherwise=f"{essay.path}#discussion"), 303)
 
 
 def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
@@ -228,6 +233,12 @@ def _essay_for(slug: str) -> Essay | None:
     """Return the essay if it exists for this person."""
     essay = find_essay(slug)
     return essay if essay is not None and essay.may_see(person(), clock.now()) else None
+
+
+def _is_gone(essay: Essay) -> bool:
+    """Tell whether an essay that readers could see was withdrawn; its author still sees it."""
+    was_public = essay.published_at is not None and essay.published_at <= clock.now()
+    return was_public and essay.is_withdrawn() and not essay.may_edit(person())
 
 
 def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:

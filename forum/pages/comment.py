@@ -1,7 +1,5 @@
 """One comment on a page of its own, with what is around it and every act its reader may do, as plain forms."""
 
-from datetime import datetime
-
 from flask import Blueprint, abort, jsonify, redirect, render_template
 from markupsafe import Markup
 
@@ -46,7 +44,7 @@ def comment_page(comment_id: int) -> Answer:
         own=user is not None and comment.author_id == user.id,
         may=may,
         parents=parents_of(essay, comment) if Act.READ in may else [],
-        replies=_replies(node, user, essay, now) if Act.READ in may else "",
+        replies=_replies(node, user, essay, may) if Act.READ in may else "",
         place=place_of(comment, essay),
         refusal=why_nobody(essay, now) if user is None else why_not(user, essay, now),
         forms_for=_forms(comment),
@@ -63,10 +61,10 @@ def reply_page(comment_id: int) -> Answer:
     return redirect(f"/comments/{comment_id}#compose", 303)
 
 
-def _replies(node: Node, user: User | None, essay: Essay, now: datetime) -> Markup:
+def _replies(node: Node, user: User | None, essay: Essay, may: frozenset[Act]) -> Markup:
     """Return what stands below a comment, the viewer's own waiting replies too; nothing where nothing does."""
     ids = [below.id for below in walk(node.replies)]
-    html = with_own_parts(thread_html(node.replies), user, essay, ids, now, top=node.id)
+    html = with_own_parts(thread_html(node.replies), user, essay, ids, may, top=node.id)
     return html if "<li" in html else Markup()
 
 

@@ -16,7 +16,7 @@ from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import why_nobody, why_not
-from forum.discussion.rights import Act, rights
+from forum.discussion.rights import Act, is_editable, rights
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
 from forum.essays.essay import Essay, find_essay
@@ -75,13 +75,14 @@ def thread_html(nodes: list[Node]) -> str:
 
 
 def with_own_parts(
-    html: str, user: User | None, essay: Essay, ids: list[int], now: datetime, *, top: int | None = None
+    html: str, user: User | None, essay: Essay, ids: list[int], may: frozenset[Act], *, top: int | None = None
 ) -> Markup:
     """Put a viewer's own parts at the markers: their controls, their thanks, their waiting comments. Three queries.
 
-    `top` is the comment whose replies these are; without one, what stands below none of them goes to the end.
+    `may` is what rights() says: who may not write here is offered no edit. `top` is the comment whose replies
+    these are; without one, what stands below none of them goes to the end.
     """
-    parts = _own_parts(user, essay, ids, now, top) if user is not None else {}
+    parts = _own_parts(user, essay, ids, may, top) if user is not None else {}
     return Markup(MARKER.sub(lambda found: parts.get((found[1], int(found[2])), ""), html))  # noqa: S704
 
 
@@ -102,7 +103,7 @@ def _page(
         now=now,
         whole=essay.may_read_whole(user, now),
         may=may,
-        thread=with_own_parts(shared.html, user, essay, shared.ids, now),
+        thread=with_own_parts(shared.html, user, essay, shared.ids, may),
         order=order,
         orders=Order,
         number=number,
@@ -125,21 +126,24 @@ def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime
 
 
 def _own_parts(
-    user: User, essay: Essay, ids: list[int], now: datetime, top: int | None
+    user: User, essay: Essay, ids: list[int], may: frozenset[Act], top: int | None
 ) -> dict[tuple[str, int], str]:
     parts: dict[tuple[str, int], str] = {}
+    may_write = Act.COMMENT in may
     mine = select(Comment.id).where(Comment.id.in_(ids), Comment.author_id == user.id, Comment.visible)
     for comment_id in db.session.scalars(mine):
-        parts["own", comment_id] = render_template("discussion/_own.html", comment_id=comment_id)
+        parts["own", comment_id] = render_template(
+            "discussion/_own.html", comment_id=comment_id, may_edit=may_write
+        )
     thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
     for comment_id in db.session.scalars(thanked):
         parts["liked", comment_id] = render_template("discussion/_liked.html")
-    waiting: dict[int, list[tuple[Node, str, bool]]] = {}
+    waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
     for comment in unseen_comments_of(user, essay):
         place = _place(comment, ids, top)
         if not comment.visible and place is not None:
-            is_live = comment.presence == Presence.LIVE
-            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay), is_live)
+            may_edit, is_live = may_write and is_editable(comment), comment.presence == Presence.LIVE
+            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay), may_edit, is_live)
             waiting.setdefault(place, []).append(shown)
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)

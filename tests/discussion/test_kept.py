@@ -116,6 +116,18 @@ def test_in_a_discussion_closed_meanwhile_the_words_come_back(cast: Cast) -> Non
     assert "This discussion closed on" in words(page)
 
 
+def test_when_the_essay_was_withdrawn_meanwhile_the_words_come_back_to_be_copied(cast: Cast) -> None:
+    stranger = cast.stranger
+    kept = keep(stranger, cast, "The harbour is older.")
+    cast.change(Essay, cast.essay_id, withdrawn_at=clock.now())
+    page = stranger.get(sign_in(stranger, cast.reader, kept).headers["Location"])
+    assert page.status_code == 410
+    assert typed(page) == "The harbour is older."
+    assert "This essay was withdrawn while you wrote." in words(page)
+    assert stranger.get(f"/essays/{cast.slug}/write").status_code == 404
+    assert rows_of(cast, Comment) == 0
+
+
 def test_a_banned_persons_kept_words_come_back_with_the_reason(cast: Cast) -> None:
     cast.change(User, cast.reader.user_id or 0, banned_at=clock.now(), standing_reason="advertising")
     stranger = cast.stranger

@@ -37,6 +37,19 @@ def test_what_is_ones_own_is_there_beside_the_shared_part(cast: Cast) -> None:
     assert "is-own" not in cast.stranger.get("/essays/on-tides").text
 
 
+def test_own_comments_offer_the_edit_only_while_one_may_edit(cast: Cast) -> None:
+    shown = comment_id(cast.reader.comment(cast.slug, "A first comment."))
+    held = comment_id(cast.newcomer.comment(cast.slug, "A held one."))
+    own = {shown: cast.reader, held: cast.newcomer}
+    for comment, visitor in own.items():
+        assert f'href="/comments/{comment}#edit"' in visitor.get("/essays/on-tides").text
+    cast.author.post(f"/moderation/essays/{cast.essay_id}/close")
+    for comment, visitor in own.items():
+        page = visitor.get("/essays/on-tides").text
+        assert f'href="/comments/{comment}#edit"' not in page
+        assert f'href="/comments/{comment}#withdraw"' in page
+
+
 @pytest.mark.parametrize("who", ["stranger", "reader", "newcomer", "author", "admin"])
 def test_nothing_of_the_viewer_is_in_the_shared_part(cast: Cast, who: str) -> None:
     busy_discussion(cast)
