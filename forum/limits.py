@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import String, select, update
+from sqlalchemy import String, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,6 +15,9 @@ MAX_WAIT = timedelta(days=1)
 FORGIVEN_AFTER = timedelta(days=1)
 MOST_DOUBLINGS = 20
 """From a minute on this is past the longest wait; without an end, a stubborn visitor would overflow the sum."""
+
+DROPPED_AT_ONCE = 20
+"""So few that nobody waits for it, and more than a request can add."""
 
 
 class RateCount(Base):
@@ -75,6 +78,7 @@ def wait_words(seconds: int) -> str:
 
 
 def _count_one(key: str, now: datetime, window: timedelta) -> RateCount:
+    _drop_forgiven(now)
     insert = sqlite_insert if is_sqlite() else postgresql_insert
     db.session.execute(
         insert(RateCount).values(key=key, hits=0, strikes=0, expires_at=now + window).on_conflict_do_nothing()
@@ -91,3 +95,10 @@ def _count_one(key: str, now: datetime, window: timedelta) -> RateCount:
         count.hits, count.expires_at = 0, now + window
     count.hits += 1
     return count
+
+
+def _drop_forgiven(now: datetime) -> None:
+    """Delete a few counts that say nothing any more, or every visitor would leave a row for good."""
+    old = select(RateCount.key).where(RateCount.expires_at < now - FORGIVEN_AFTER).limit(DROPPED_AT_ONCE)
+    drop = delete(RateCount).where(RateCount.key.in_(old.with_for_update(skip_locked=True)))
+    db.session.execute(drop.execution_options(synchronize_session=False))

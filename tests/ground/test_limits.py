@@ -56,6 +56,16 @@ def test_trying_on_does_not_lengthen_the_wait(moment: time_machine.Traveller) ->
     assert tries(1) == 1
 
 
+def test_a_count_that_says_nothing_any_more_is_deleted(moment: time_machine.Traveller) -> None:
+    tries(5)
+    moment.shift(timedelta(days=1, minutes=1))
+    limit("knock", "somebody else", 3, MINUTE)
+    assert len(db.session.scalars(select(RateCount)).all()) == 2  # its strikes still count until now
+    moment.shift(timedelta(seconds=1))
+    limit("knock", "somebody else", 3, MINUTE)
+    assert len(db.session.scalars(select(RateCount)).all()) == 1
+
+
 def test_people_and_deeds_are_counted_apart(moment: time_machine.Traveller) -> None:
     assert tries(5) == 3
     limit("knock", "somebody else", 3, MINUTE)
