@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, EmailField, Field, PasswordField, RadioField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
@@ -11,28 +10,9 @@ from forum.accounts.address import BadAddress, clean_address
 from forum.accounts.password import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
 from forum.text.names import BadName, clean_name
 from forum.text.normal import normalise, one_line
+from forum.web import Form
 
 MAX_ABOUT_CHARACTERS = 500
-
-
-class AccountForm(FlaskForm):
-    """A form whose token is checked once for every POST, in forum/web.py."""
-
-    class Meta:
-        csrf = False
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)  # type: ignore[no-untyped-call]  # Flask-WTF has no types
-
-
-def tidy_line(text: str | None) -> str:
-    """Return what came in a field as one line."""
-    return one_line(text or "")
-
-
-def tidy(text: str | None) -> str:
-    """Return what came in a field in normal form."""
-    return normalise(text or "")
 
 
 def address_field(label: str = "E-mail address") -> Any:
@@ -44,7 +24,7 @@ def address_field(label: str = "E-mail address") -> Any:
         except BadAddress as error:
             raise ValidationError(str(error)) from None
 
-    return EmailField(label, [DataRequired("Write your e-mail address."), check], [tidy_line])
+    return EmailField(label, [DataRequired("Write your e-mail address."), check], [one_line])
 
 
 def name_field() -> Any:
@@ -56,7 +36,7 @@ def name_field() -> Any:
         except BadName as error:
             raise ValidationError(str(error)) from None
 
-    return StringField("Name", [DataRequired("Write the name that others will see."), check], [tidy_line])
+    return StringField("Name", [DataRequired("Write the name that others will see."), check], [one_line])
 
 
 def new_password_field(label: str, *, optional: bool = True) -> Any:
@@ -70,14 +50,14 @@ def new_password_field(label: str, *, optional: bool = True) -> Any:
     return PasswordField(label, [first, length])
 
 
-class SignInForm(AccountForm):
+class SignInForm(Form):
     """An address, and a password or none."""
 
     email = address_field()
     password = PasswordField("Password")
 
 
-class SignUpForm(AccountForm):
+class SignUpForm(Form):
     """A name, an address, and a password or none."""
 
     name = name_field()
@@ -85,51 +65,51 @@ class SignUpForm(AccountForm):
     password = new_password_field("Password")
 
 
-class CodeForm(AccountForm):
+class CodeForm(Form):
     """The six digits of a mail; `name` only when the name was taken meanwhile."""
 
-    code = StringField("Code", [DataRequired("Write the six digits from the mail.")], [tidy_line])
-    name = StringField("Name", filters=[tidy_line])
+    code = StringField("Code", [DataRequired("Write the six digits from the mail.")], [one_line])
+    name = StringField("Name", filters=[one_line])
 
 
-class LinkForm(AccountForm):
+class LinkForm(Form):
     """What a mailed link may have to ask before it is used; mostly nothing."""
 
-    name = StringField("Name", filters=[tidy_line])
+    name = StringField("Name", filters=[one_line])
     new_password = new_password_field("Password")
 
 
-class NameForm(AccountForm):
+class NameForm(Form):
     """A new name."""
 
     name = name_field()
 
 
-class AboutForm(AccountForm):
+class AboutForm(Form):
     """A few words on the person's page."""
 
     about = TextAreaField(
         "About you",
         [Length(max=MAX_ABOUT_CHARACTERS, message=f"Keep it to {MAX_ABOUT_CHARACTERS} characters.")],
-        [tidy],
+        [normalise],
     )
 
 
-class AddressForm(AccountForm):
+class AddressForm(Form):
     """A new address; the password when there is one, since whoever has the address has the account."""
 
     email = address_field("New e-mail address")
     password = PasswordField("Your password")
 
 
-class PasswordForm(AccountForm):
+class PasswordForm(Form):
     """A new password, and the one until now when there is one."""
 
     password = PasswordField("Your password until now")
     new_password = new_password_field("New password", optional=False)
 
 
-class AppearanceForm(AccountForm):
+class AppearanceForm(Form):
     """How pages look and whether single letters are keys."""
 
     theme = RadioField(

@@ -37,16 +37,6 @@ LONGEST_NOTE = 2_000
 LONGEST_SUSPENSION_DAYS = 3_650
 
 
-def tidy_line(words: str | None) -> str:
-    """Return typed words on one line."""
-    return one_line(words or "")
-
-
-def tidy(words: str | None) -> str:
-    """Return typed words in normal form."""
-    return normalise(words or "")
-
-
 class WholeNumber(IntegerField):
     """A number, with a sentence of our own for what is none."""
 
@@ -64,7 +54,7 @@ class Day(DateField):
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Read what was typed. Raises: ValueError, shown beside the field."""
         try:
-            super().process_formdata([tidy_line(value) for value in valuelist])
+            super().process_formdata([one_line(value) for value in valuelist])
         except ValueError as wrong:
             raise ValueError("Type a date as year-month-day, such as 2027-01-31.") from wrong
 
@@ -74,7 +64,7 @@ class ReasonForm(Form):
 
     reason = StringField(
         "Reason",
-        filters=[tidy_line],
+        filters=[one_line],
         validators=[
             DataRequired("Give a reason in one sentence."),
             Length(max=LONGEST_REASON, message="Keep the reason under %(max)d characters."),
@@ -147,7 +137,7 @@ class SuspendForm(ReasonForm):
 class NameForm(ReasonForm):
     """Another name for a person."""
 
-    name = StringField("New name", filters=[tidy_line], validators=[DataRequired("Type the new name.")])
+    name = StringField("New name", filters=[one_line], validators=[DataRequired("Type the new name.")])
 
     @property
     def wanted(self) -> str:
@@ -168,7 +158,7 @@ class NoteForm(ReasonForm):
     reason = None  # type: ignore[assignment]
     note = TextAreaField(
         "Note",
-        filters=[tidy],
+        filters=[normalise],
         validators=[
             DataRequired("Write the note first."),
             Length(max=LONGEST_NOTE, message="Keep the note under %(max)d characters."),
@@ -186,12 +176,12 @@ class SettingsForm(ReasonForm):
 
     tagline = StringField(
         "One sentence about the site",
-        filters=[tidy_line],
+        filters=[one_line],
         validators=[Length(max=LONGEST_TAGLINE, message="Keep the sentence under %(max)d characters.")],
     )
     house_rules = TextAreaField(
         "House rules",
-        filters=[tidy],
+        filters=[normalise],
         validators=[Length(max=LONGEST_HOUSE_RULES, message="Keep the rules under %(max)d characters.")],
     )
     premoderation = RadioField(

@@ -61,8 +61,6 @@ Form = TypeVar("Form", bound=ReasonForm)
 Deed: TypeAlias = Callable[[User, User], str]
 """Does something to the second person and returns what to say about it."""
 
-LARGEST_ID = 2**63 - 1
-
 blueprint = Blueprint("admin", __name__)
 
 
@@ -190,7 +188,7 @@ def end_session(user_id: int, session_id: int) -> Answer:
     """Sign one of a person's browsers out."""
     form = ReasonForm()
     acting_admin()
-    session = db.session.get(Session, session_id) if session_id <= LARGEST_ID else None
+    session = db.session.get(Session, session_id)
     if session is None or session.user_id != user_id:
         abort(404)
 
@@ -256,7 +254,7 @@ def acting_admin() -> User:
 
 
 def _found(user_id: int) -> User:
-    found: User = require_found(db.session.get(User, user_id) if user_id <= LARGEST_ID else None)
+    found: User = require_found(db.session.get(User, user_id))
     return found
 
 

@@ -16,7 +16,7 @@ MAX_NOTE = 500
 class WordsForm(Form):
     """A form with words that become a comment's text."""
 
-    body = TextAreaField("Your comment", filters=[lambda text: normalise(text or "")])
+    body = TextAreaField("Your comment", filters=[normalise])
 
     def render_words(self) -> Rendered | None:
         """Return the words rendered, or None with the reason beside the field."""
@@ -30,8 +30,8 @@ class WordsForm(Form):
 class CommentForm(WordsForm):
     """A new comment. One `form_token` is one comment, however often it is sent."""
 
-    parent_id = HiddenField(filters=[lambda value: one_line(value or "")[:20]])
-    form_token = HiddenField(filters=[lambda value: one_line(value or "")[:64] or None])
+    parent_id = HiddenField(filters=[lambda value: one_line(value)[:20]])
+    form_token = HiddenField(filters=[lambda value: one_line(value)[:64] or None])
 
 
 class EditForm(WordsForm):
@@ -50,7 +50,7 @@ class ReportForm(Form):
     )
     note = TextAreaField(
         "In your words",
-        filters=[lambda text: normalise(text or "")],
+        filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters.")],
     )
 
@@ -60,7 +60,7 @@ class AppealForm(Form):
 
     words = TextAreaField(
         "Why should we look again?",
-        filters=[lambda text: normalise(text or "")],
+        filters=[normalise],
         validators=[
             DataRequired("Say why we should look again."),
             Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters."),

@@ -50,22 +50,12 @@ def _choices(words: Mapping[Any, str]) -> list[SelectChoice]:
     return [SelectChoice(str(value), label) for value, label in words.items()]
 
 
-def tidy_line(typed: str | None) -> str:
-    """Return what came in a field as one line."""
-    return one_line(typed or "")
-
-
-def tidy(typed: str | None) -> str:
-    """Return what came in a field in normal form."""
-    return normalise(typed or "")
-
-
 class EssayForm(Form):
     """The words of an essay. `version` is that of the draft which the author had before them."""
 
-    title = StringField("Title", filters=[tidy_line])
-    subtitle = StringField("Standfirst", filters=[tidy_line])
-    body = TextAreaField("Essay", filters=[tidy])
+    title = StringField("Title", filters=[one_line])
+    subtitle = StringField("Standfirst", filters=[one_line])
+    body = TextAreaField("Essay", filters=[normalise])
     version = HiddenField(filters=[lambda typed: typed or "0"])
 
     @classmethod
@@ -91,12 +81,12 @@ class EssayForm(Form):
 class SettingsForm(Form):
     """What surrounds the words of an essay."""
 
-    slug = StringField("Address", filters=[tidy_line])
-    tags = StringField("Tags", filters=[tidy_line])
+    slug = StringField("Address", filters=[one_line])
+    tags = StringField("Tags", filters=[one_line])
     access = SelectField("Who may read all of it", choices=_choices(ACCESS_WORDS))
     comments = SelectField("Who may comment", choices=_choices(COMMENT_WORDS))
     premoderation = SelectField("Which comments wait for you", choices=_choices(WAITING_WORDS))
-    closing = TextAreaField("Closing line", filters=[tidy])
+    closing = TextAreaField("Closing line", filters=[normalise])
 
     @classmethod
     def of(cls, essay: Essay) -> "SettingsForm":
@@ -164,14 +154,14 @@ class PublishForm(Form):
 class WithdrawForm(Form):
     """Why an essay is withdrawn; asked of those who did not write it."""
 
-    reason = TextAreaField("Reason", filters=[tidy])
+    reason = TextAreaField("Reason", filters=[normalise])
 
 
 class PictureForm(Form):
     """A picture and what it shows, for those who cannot see it."""
 
     picture = FileField("Picture")
-    alt = StringField("Alternative text", filters=[tidy_line])
+    alt = StringField("Alternative text", filters=[one_line])
 
 
 def version_number(typed: str | None) -> int:

@@ -40,7 +40,7 @@ class ReasonedForm(DecisionForm):
     reason = RadioField("Reason", choices=options(REASONS), validators=[InputRequired("Choose a reason.")])
     note = TextAreaField(
         "Note",
-        filters=[lambda text: normalise(text or "")],
+        filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
     )
 
@@ -55,7 +55,7 @@ class NoteForm(Form):
 
     note = TextAreaField(
         "Closing note",
-        filters=[lambda text: normalise(text or "")],
+        filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
     )
 
@@ -63,7 +63,7 @@ class NoteForm(Form):
 class NarrowForm(Form):
     """A GET form over a list; what it does not understand narrows nothing."""
 
-    q = StringField("Find", filters=[lambda text: one_line(text or "")[:100]])
+    q = StringField("Find", filters=[lambda text: one_line(text)[:100]])
     essay = SelectField("Essay", validators=[Optional()], validate_choice=False)
 
     def __init__(self, given: Any, essays: list[tuple[int, str]]) -> None:

@@ -3,8 +3,6 @@
 import re
 from html.parser import HTMLParser
 
-LONGEST_QUOTATION = 600
-
 
 def first_line(source_or_html_text: str, length: int = 90) -> str:
     """Return the first words of rendered HTML or of typed text, on one line, for a card.
@@ -37,26 +35,6 @@ def shorten(text: str, length: int) -> str:
     if not line[length - 1].isspace() and " " in cut:
         cut = cut[: cut.rindex(" ")]
     return cut[: length - 1].rstrip(" ,;:.–—-…") + "…"
-
-
-def quoted_parent(text: str) -> str:
-    """Return `text`, a comment's source, as a Markdown quotation to begin a reply with.
-
-    Quotations inside it are left out (only the parent's own words are quoted), and it is cut
-    after about 600 characters. Ends with an empty line; empty if there is nothing to quote.
-    """
-    own = [line for line in text.strip().split("\n") if not line.lstrip().startswith(">")]
-    kept: list[str] = []
-    room = LONGEST_QUOTATION
-    for line in own:
-        kept.append(line if len(line) <= room else shorten(line, max(room, 1)))
-        room -= len(line)
-        if room <= 0:
-            break
-    quotation = "\n".join(kept).strip()
-    if not quotation:
-        return ""
-    return "\n".join(f"> {line}".rstrip() for line in quotation.split("\n")) + "\n\n"
 
 
 def count_words(text: str) -> int:

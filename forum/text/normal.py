@@ -10,14 +10,15 @@ More of them only spill over the neighbouring lines, and NFC takes quadratic tim
 """
 
 
-def normalise(text: str) -> str:
+def normalise(text: str | None) -> str:
     """Return `text` with LF line ends, in NFC, without characters that break storage or layout.
 
     Drops controls (all but tab and newline), bidirectional overrides and isolates, byte order
     marks and noncharacters; a lone surrogate becomes U+FFFD. Indentation of the first line stays;
-    blank lines before it and white space at the end of the whole text go. Idempotent.
+    blank lines before it and white space at the end of the whole text go. Idempotent. None, as a
+    field that was not sent gives it, is an empty text.
     """
-    text = _LINE_ENDS.sub("\n", text)
+    text = _LINE_ENDS.sub("\n", text or "")
     if not text.isascii():
         text = _mend_surrogates(text)
     text = _FORBIDDEN.sub("", text)
@@ -27,7 +28,7 @@ def normalise(text: str) -> str:
     return _BLANK_LINES_FIRST.sub("", text.rstrip())
 
 
-def one_line(text: str) -> str:
+def one_line(text: str | None) -> str:
     """Return `text` normalised and on a single line: every run of white space is one space."""
     return " ".join(normalise(text).split())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forum.text.excerpt import count_words, first_line, plain_text, quoted_parent, shorten
+from forum.text.excerpt import count_words, first_line, plain_text, shorten
 
 
 def test_plain_text_has_a_line_for_each_block_and_no_note_numbers() -> None:
@@ -52,13 +52,6 @@ def test_the_first_line_of_a_hostile_text_takes_no_time() -> None:
     for unit in ("[", "*", "> ", "[a](", "1. ", "`", "<", "<p ", "~~", "_a"):
         first_line(unit * (10_000 // len(unit)))
     assert time.thread_time() - started < 2
-
-
-def test_a_parent_is_quoted_without_what_it_quoted_itself() -> None:
-    assert quoted_parent("> older\n\nOne.\n\nTwo.") == "> One.\n>\n> Two.\n\n"
-    assert quoted_parent("> only a quotation") == ""
-    assert len(quoted_parent("word " * 2_000)) < 700
-    assert quoted_parent("word " * 2_000).endswith("…\n\n")
 
 
 @pytest.mark.parametrize(
