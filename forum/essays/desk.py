@@ -11,6 +11,7 @@ from forum.database import db
 from forum.essays.essay import Essay
 from forum.essays.publishing import render_words
 from forum.essays.revision import EssayWords
+from forum.text.difference import Change, differences
 from forum.text.essay import EssayText
 from forum.web import person, require
 
@@ -46,3 +47,9 @@ def render_apart(words: EssayWords) -> EssayText:
     """
     db.session.rollback()
     return render_words(words)
+
+
+def changes_between(old: EssayWords, new: EssayWords) -> list[tuple[str, list[tuple[Change, str]]]]:
+    """Return what leads from one text to another: for each of its three parts a label and the differences."""
+    parts = (("Title", "title"), ("Standfirst", "subtitle"), ("Essay", "source"))
+    return [(label, differences(getattr(old, name), getattr(new, name))) for label, name in parts]

@@ -5,7 +5,7 @@ from flask import Blueprint, flash, jsonify, redirect, render_template, request
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db, page_of
-from forum.essays.desk import EDITOR_KIB, Answer, essay_to_edit, render_apart, writer
+from forum.essays.desk import EDITOR_KIB, Answer, changes_between, essay_to_edit, render_apart, writer
 from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, save_draft, set_aside
 from forum.essays.essay import Essay
 from forum.essays.forms import EssayForm, SettingsForm, add_refusal, version_number
@@ -13,7 +13,6 @@ from forum.essays.listing import PER_PAGE, addresses_of, desk_essays, state_of
 from forum.essays.publishing import change_settings, create_essay, render_words, update_essay
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayWords, SetAside
-from forum.text.difference import differences
 from forum.web import large_body, page_number
 
 blueprint = Blueprint("essay_editor", __name__)
@@ -180,10 +179,7 @@ def _conflict(essay_id: int, words: EssayWords) -> Answer:
 
 def _conflict_page(essay: Essay, mine: SetAside) -> str:
     theirs = draft_of(essay)
-    changes = [
-        (label, differences(getattr(theirs, name), getattr(mine, name)))
-        for label, name in (("Title", "title"), ("Standfirst", "subtitle"), ("Essay", "source"))
-    ]
+    changes = changes_between(theirs.words, mine.words) if theirs else []
     return render_template("essays/conflict.html", essay=essay, mine=mine, theirs=theirs, changes=changes)
 
 

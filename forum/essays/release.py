@@ -8,7 +8,7 @@ from sqlalchemy import select
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db, page_of
-from forum.essays.desk import Answer, essay_to_edit, render_apart
+from forum.essays.desk import Answer, changes_between, essay_to_edit, render_apart
 from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, lock_essay
 from forum.essays.essay import Essay
 from forum.essays.forms import PublishForm, WithdrawForm, version_number
@@ -26,7 +26,6 @@ from forum.essays.publishing import (
 )
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayRevision, EssayWords
-from forum.text.difference import differences
 from forum.text.essay import EssayText
 from forum.web import page_number, require_found
 
@@ -138,10 +137,7 @@ def compare(essay_id: int) -> Answer:
     essay, _ = essay_to_edit(essay_id)
     old = require_found(find_revision(essay, version_number(request.args.get("old"))))
     new = require_found(find_revision(essay, version_number(request.args.get("new"))))
-    changes = [
-        (label, differences(getattr(old, name), getattr(new, name)))
-        for label, name in (("Title", "title"), ("Standfirst", "subtitle"), ("Essay", "source"))
-    ]
+    changes = changes_between(old.words, new.words)
     return render_template("essays/compare.html", essay=essay, old=old, new=new, changes=changes)
 
 

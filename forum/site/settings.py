@@ -22,7 +22,7 @@ class Premoderation(StrEnum):
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """The numbers of the discussion and the words of the site; the field's own numbers are in docs/."""
+    """The numbers of the discussion and the words of the site, as they are until an admin changes them."""
 
     tagline: str = "Essays, and the letters they bring."
     house_rules: str = (
