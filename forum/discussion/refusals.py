@@ -8,6 +8,8 @@ from forum.essays.essay import CommentPolicy, Essay
 from forum.subscriptions.subscription import State, Subscription, subscription_state
 
 DAY = "%-d %B %Y"
+AUTHOR_ONLY = "Only the author writes under this essay."
+SUPPORTERS_ONLY = "Comments on this essay are for supporters."
 STILL_READS = "You can still read."
 
 
@@ -20,6 +22,11 @@ def why_nobody(essay: Essay, now: datetime) -> str | None:
     if essay.discussion_closed_at is not None:
         return f"This discussion closed on {essay.discussion_closed_at.strftime(DAY)}."
     return None
+
+
+def why_no_stranger(essay: Essay, now: datetime) -> str | None:
+    """Return why nobody who signs in or up need begin to write, None where some of them may comment."""
+    return why_nobody(essay, now) or (AUTHOR_ONLY if essay.comments == CommentPolicy.AUTHOR_ONLY else None)
 
 
 def why_not(user: User, essay: Essay, now: datetime) -> str:
@@ -36,7 +43,7 @@ def why_not(user: User, essay: Essay, now: datetime) -> str:
     if not user.is_confirmed:
         return "Confirm your e-mail address first: open the link that we sent you."
     if essay.comments == CommentPolicy.AUTHOR_ONLY:
-        return "Only the author writes under this essay."
+        return AUTHOR_ONLY
     return _why_not_as_subscriber(user, essay, now)
 
 
@@ -49,5 +56,5 @@ def _why_not_as_subscriber(user: User, essay: Essay, now: datetime) -> str:
             return f"Your subscription ended on {ended}. You can go on in the threads that you began."
         return f"Your subscription ended on {ended}. Renew it to comment again; what you wrote stays yours."
     if essay.comments == CommentPolicy.PAID:
-        return "Comments on this essay are for supporters."
+        return SUPPORTERS_ONLY
     return "You cannot comment here."

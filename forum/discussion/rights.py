@@ -47,7 +47,14 @@ def rights(user: User | None, essay: Essay, comment: Comment | None, now: dateti
     `user` None is a stranger. At most four small queries, and none for strangers beyond the essay.
     """
     in_general = _in_general(user, essay, now)
-    if comment is None or user is None:
+    return in_general if comment is None else rights_towards(comment, user, essay, in_general, now)
+
+
+def rights_towards(
+    comment: Comment, user: User | None, essay: Essay, in_general: frozenset[Act], now: datetime
+) -> frozenset[Act]:
+    """Narrow what rights() says without a comment down to one comment, where both are needed."""
+    if user is None:
         return in_general
     return (in_general & NOT_ABOUT_ONE) | _towards(user, essay, comment, in_general, now)
 

@@ -9,9 +9,9 @@ from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
-from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.refusals import why_no_stranger, why_not
 from forum.discussion.report import REASONS
-from forum.discussion.rights import Act, may_read_newest, may_see, rights
+from forum.discussion.rights import Act, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
 from forum.essays.essay import Essay
 from forum.moderation.decisions import open_appeal
@@ -30,7 +30,8 @@ def comment_page(comment_id: int) -> Answer:
     essay, user, now = comment.essay, person(), clock.now()
     if not may_see(user, essay, comment, now):
         abort(404)
-    may = rights(user, essay, comment, now)
+    in_general = rights(user, essay, None, now)
+    may = rights_towards(comment, user, essay, in_general, now)
     if wants_json():
         return jsonify(as_json(comment))
     node = comment_with_replies(essay, comment)
@@ -43,10 +44,12 @@ def comment_page(comment_id: int) -> Answer:
         sentence=waiting_sentence(comment, essay) if unseen and _differs(comment) else None,
         own=user is not None and comment.author_id == user.id,
         may=may,
+        # Whoever may answer this comment may answer those below it, also in the thread that they alone may go on with.
+        may_below=in_general | (may & {Act.REPLY}),
         parents=parents_of(essay, comment) if Act.READ in may else [],
         replies=_replies(node, user, essay, may) if Act.READ in may else "",
         place=place_of(comment, essay),
-        refusal=why_nobody(essay, now) if user is None else why_not(user, essay, now),
+        refusal=why_no_stranger(essay, now) if user is None else why_not(user, essay, now),
         forms_for=_forms(comment),
         appeal=open_appeal(comment) if Act.MODERATE in may else None,
         reasons=REASONS,

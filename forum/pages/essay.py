@@ -15,11 +15,11 @@ from forum.discussion.answers import Answer, new_form_token, waiting_sentence
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
-from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.refusals import SUPPORTERS_ONLY, why_no_stranger, why_not
 from forum.discussion.rights import Act, is_editable, rights
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
-from forum.essays.essay import Essay, find_essay
+from forum.essays.essay import CommentPolicy, Essay, find_essay
 from forum.notifications.follow import is_following
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
@@ -114,6 +114,7 @@ def _page(
         first_is_held=user is not None and bool(causes_to_hold(user, essay, now)),
         following=user is not None and is_following(user, essay.id),
         house_rules=site_settings().house_rules,
+        supporters_only=SUPPORTERS_ONLY if user is None and essay.comments == CommentPolicy.PAID else "",
         max_characters=MAX_CHARACTERS,
     )
 
@@ -121,7 +122,7 @@ def _page(
 def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime) -> str | None:
     """Return what stands in place of the composer; strangers have one, their words are kept."""
     if user is None:
-        return why_nobody(essay, now)
+        return why_no_stranger(essay, now)
     return None if Act.COMMENT in may else why_not(user, essay, now)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from forum.database import db
 from forum.discussion.thread import Order
-from forum.essays.essay import Essay
+from forum.essays.essay import CommentPolicy, Essay
 from forum.pages.essay import MARKER, shared_thread
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.rows import JSON
@@ -130,6 +130,36 @@ def test_the_comment_page_shows_the_chain_above_and_every_act_of_its_reader(cast
     for act in ("edit", "withdraw"):
         assert f'action="/comments/{reply}/{act}"' in own, act
     assert f'action="/comments/{reply}/report"' not in own
+
+
+def test_a_stranger_is_told_before_writing_whose_words_are_wanted(cast: Cast) -> None:
+    for policy, sentence, has_composer in (
+        (CommentPolicy.AUTHOR_ONLY, "Only the author writes under this essay.", False),
+        (CommentPolicy.PAID, "Comments on this essay are for supporters.", True),
+        (CommentPolicy.SUBSCRIBERS, "Write a comment", True),
+    ):
+        cast.change(Essay, cast.essay_id, comments=policy)
+        page = cast.stranger.get("/essays/on-tides")
+        assert sentence in words(page), policy
+        assert ('id="compose"' in page.text) is has_composer, policy
+
+
+def test_below_a_comment_its_reader_may_do_what_they_may_elsewhere(cast: Cast) -> None:
+    root = comment_id(cast.reader.comment(cast.slug, "A first comment."))
+    reply = comment_id(cast.other_reader.comment(cast.slug, "An answer.", root))
+    comment_id(cast.reader.comment(cast.slug, "A third.", reply))
+    cast.other_reader.post(f"/comments/{reply}/withdraw")
+    for top in (root, reply):  # one's own, and one that is gone
+        page = cast.reader.get(f"/comments/{top}").text
+        assert below(page) == {"read", "comment", "reply", "react", "report", "follow"}, top
+    assert below(cast.stranger.get(f"/comments/{root}").text) == {"reply"}
+
+
+def below(page: str) -> set[str]:
+    """Return what the viewer may do with the replies on a comment's page."""
+    found = re.search(r'data-may="([^"]*)" aria-labelledby="below-title"', page)
+    assert found
+    return set(found[1].split())
 
 
 def test_the_reply_link_leads_to_the_reply_form(cast: Cast) -> None:
