@@ -222,7 +222,7 @@ def placeholder(presence: Presence) -> str:
         case Presence.WITHDRAWN:
             return "This comment was deleted by its writer."
         case Presence.HIDDEN:
-            return "Removed by the author."
+            return "This comment was removed by the moderators."
         case Presence.ERASED:
             return "This comment was erased, and its writer’s name with it."
         case Presence.LIVE:

@@ -315,7 +315,7 @@ def _change_discussion(essay: Essay, change: Callable[[], Event]) -> Answer:
         refuse(409, str(refusal))
     if wants_json():
         return jsonify(_result(event, None))
-    flash(f"{ACTS[event.act]}: {essay.title}.")
+    flash(f"{ACTS[event.act]}.")
     return redirect(_with_done(_next(f"/moderation?essay={essay.id}"), event), 303)
 
 
