@@ -70,7 +70,6 @@ def queue() -> Answer:
         posted=[] if page.rows else newest_posted(user),
         undoable=_last_decision(user),
         reasons=REASONS,
-        now=now,
         address=_address,
         page_address=lambda number: _address(page=number),
         waiting_count=numbers.total,

@@ -105,7 +105,6 @@ def _page(
         may=may,
         thread=with_own_parts(shared.html, user, essay, shared.ids, may),
         order=order,
-        orders=Order,
         number=number,
         page_count=shared.count,
         address_of=lambda page: _address(essay, order, page),
