@@ -157,15 +157,17 @@ def test_who_may_not_is_refused_at_every_address_and_nothing_changes(cast: Cast,
             continue
         answer = ask(visitor, method, rule, values)
         assert is_refusal(answer, method, role), f"{role}: {method} {rule} answered {answer.status_code}"
-        assert fingerprint(cast.app) == before, f"{role}: {method} {rule} changed something"
+    assert fingerprint(cast.app) == before
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_who_may_gets_in_at_every_address_and_nothing_breaks(cast: Cast, role: str) -> None:
+    values = sample(cast)
     for (method, rule), allowed in sorted(ROUTES.items()):
         if role not in allowed or rule == "/sign-out":
             continue
-        values = sample(cast)  # anew, since the address before may have changed what this one is about
+        if method == "POST":
+            values = sample(cast)  # anew, since the post before may have changed what this one is about
         answer = ask(visitor_for(cast, role), method, rule, values)
         assert answer.status_code < 500, f"{role}: {method} {rule} answered {answer.status_code}"
         assert not is_refusal(answer, method, role), f"{role}: {method} {rule} answered {answer.status_code}"
