@@ -20,7 +20,7 @@ export function handle(event, form) {
 function wait(form, button) {
   const words = [...button.childNodes];
   button.setAttribute("aria-disabled", "true");
-  button.textContent = form.dataset.sending ?? "Posting…";
+  button.textContent = form.dataset.sending ?? "One moment…";
   const line = document.createElement("p");
   line.className = "field__note";
   line.setAttribute("role", "status");
