@@ -47,6 +47,9 @@ from forum.text.markdown import Rendered
 from forum.web import csrf, person, require, require_found, safe_path, visitor_key, wants_json
 
 KEPT_AN_HOUR = 20
+MOST_AN_HOUR = {Act.EDIT: 30, Act.REPORT: 20, Act.REACT: 200, Act.APPEAL: 10}
+"""More than a person does by hand; each stores a row or makes somebody look."""
+
 NOT_HERE = "The comment you answer is not in this discussion. Post to the essay instead?"
 SENT_BEFORE = "This form was posted before, with other words. Post these as a new comment?"
 WITHDRAWN = "This essay was withdrawn while you wrote. Your words are below: copy what you want to keep."
@@ -244,9 +247,10 @@ def _is_gone(essay: Essay) -> bool:
 def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
     """Return a comment for a deed on it, locked: 404 where it does not exist for the person, 403 where they may not."""
     user = person()
-    require(
-        user is not None
-    )  # first: whose session ended while they wrote has everything back, whatever it is about
+    # First: whose session ended while they wrote has everything back, whatever it is about.
+    require(user is not None)
+    if act in MOST_AN_HOUR:
+        limit(act, str(user.id), MOST_AN_HOUR[act], timedelta(hours=1))
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)

@@ -16,6 +16,8 @@ from forum.site.settings import Setting
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.rows import revision, rows_of
 
+FROM_HERE = {"Sec-Fetch-Site": "same-origin"}
+
 
 @pytest.fixture(autouse=True)
 def limits(cast: Cast) -> Iterator[None]:
@@ -204,3 +206,17 @@ def setting(cast: Cast, name: str, value: object) -> None:
     with cast.app.app_context():
         db.session.merge(Setting(name=name, value=value))
         db.session.commit()
+
+
+def test_edits_are_limited_and_the_words_come_back(moment: time_machine.Traveller, cast: Cast) -> None:
+    mine = comment_id(cast.reader.comment(cast.slug, "Number 0."))
+    edits = [
+        cast.reader.post(f"/comments/{mine}/edit", {"body": f"Number {number}."}).status_code
+        for number in range(1, 31)
+    ]
+    assert edits == [303] * 30
+    answer = cast.reader.post(f"/comments/{mine}/edit", {"body": "Number 31."}, headers=FROM_HERE)
+    assert answer.status_code == 429
+    assert "Number 31.</textarea>" in answer.text
+    moment.shift(timedelta(hours=1))
+    assert cast.reader.post(f"/comments/{mine}/edit", {"body": "Number 31."}).status_code == 303
