@@ -37,6 +37,7 @@ export function start([queue]) {
     event.preventDefault();
     deed();
   });
+  queue.dataset.desk = "ready"; // from here on the keys answer
 }
 
 /** Return what presses the button of that key: in the current card first, then outside all cards. */

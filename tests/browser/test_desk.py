@@ -39,15 +39,15 @@ def test_keys_decide_about_the_current_card(desk: Page, cast: Cast) -> None:
     _press(desk, "j", "newcomer 1")
     _press(desk, "j", "newcomer 2")
     _press(desk, "k", "newcomer 1")
-    desk.keyboard.press("a")
+    _key(desk, "a")
     expect(desk.locator(".undo")).to_contain_text("Posted newcomer 1’s comment.")
     # The next one is current and has the focus, and the words of what was done are read once.
     _expect_current(desk, "newcomer 2")
     expect(desk.locator(".card:focus")).to_contain_text("newcomer 2")
     expect(desk.locator(".say")).to_contain_text("Posted newcomer 1’s comment. 4 left.")
-    desk.keyboard.press("s")
+    _key(desk, "s")
     expect(desk.locator(".undo")).to_contain_text("Removed newcomer 2’s comment as spam.")
-    desk.keyboard.press("u")
+    _key(desk, "u")
     expect(desk.locator(".say")).to_contain_text("Undone. newcomer 2’s comment is as it was.")
     _expect_current(desk, "newcomer 2")
     held, accepted = Verdict.HELD, Verdict.ACCEPTED
@@ -56,7 +56,7 @@ def test_keys_decide_about_the_current_card(desk: Page, cast: Cast) -> None:
 
 def test_the_reject_key_asks_for_a_reason_first(desk: Page, cast: Cast) -> None:
     _press(desk, "j", "newcomer 0")
-    desk.keyboard.press("x")
+    _key(desk, "x")
     expect(desk.locator(".card[aria-current] input[value=off-topic]")).to_be_focused()
     desk.keyboard.press("ArrowDown")
     desk.keyboard.press("Enter")
@@ -69,8 +69,14 @@ def test_the_reject_key_asks_for_a_reason_first(desk: Page, cast: Cast) -> None:
         )
 
 
-def _press(desk: Page, key: str, name: str) -> None:
+def _key(desk: Page, key: str) -> None:
+    """Press a key of the desk, once its script has come with the page."""
+    expect(desk.locator("[data-desk=ready]")).to_be_attached()
     desk.keyboard.press(key)
+
+
+def _press(desk: Page, key: str, name: str) -> None:
+    _key(desk, key)
     _expect_current(desk, name)
 
 
