@@ -196,8 +196,9 @@ def _add_headers(response: Response) -> Response:
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
     if current_app.config["SESSION_COOKIE_SECURE"]:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if session.accessed or session.modified:
-        headers.setdefault("Cache-Control", "no-store")
+    if session.accessed:
+        # A stranger's page may wait in the browser for the way back; what belongs to a session may not.
+        headers.setdefault("Cache-Control", "no-store" if session else "no-cache")
     return response
 
 
