@@ -7,12 +7,6 @@ from flask import Blueprint, Flask, current_app, session
 from flask_login import current_user
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import forum.discussion.kept
-import forum.discussion.posting
-import forum.essays.revision
-import forum.moderation.ban
-import forum.notifications.follow
-import forum.site.audit  # noqa: F401
 from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts

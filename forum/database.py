@@ -26,6 +26,8 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 BUSY_TIMEOUT_MS = 30_000
@@ -139,6 +141,12 @@ def page_of(statement: Select[Any], number: int, per_page: int) -> Page[Any]:
 def is_sqlite() -> bool:
     """Tell whether this site keeps its rows in SQLite."""
     return bool(db.engine.dialect.name == "sqlite")
+
+
+def insert_unless_there(model: type[Base], **values: Any) -> Any:
+    """Return the statement that adds a row, or does nothing where a constraint says that it is there already."""
+    insert = sqlite_insert if is_sqlite() else postgresql_insert
+    return insert(model).values(**values).on_conflict_do_nothing()
 
 
 def init_database(app: Flask) -> None:

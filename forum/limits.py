@@ -4,12 +4,10 @@ from datetime import datetime, timedelta
 
 from flask import current_app
 from sqlalchemy import String, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum import clock
-from forum.database import Base, Moment, db, is_sqlite
+from forum.database import Base, Moment, db, insert_unless_there
 
 MAX_WAIT = timedelta(days=1)
 FORGIVEN_AFTER = timedelta(days=1)
@@ -79,10 +77,7 @@ def wait_words(seconds: int) -> str:
 
 def _count_one(key: str, now: datetime, window: timedelta) -> RateCount:
     _drop_forgiven(now)
-    insert = sqlite_insert if is_sqlite() else postgresql_insert
-    db.session.execute(
-        insert(RateCount).values(key=key, hits=0, strikes=0, expires_at=now + window).on_conflict_do_nothing()
-    )
+    db.session.execute(insert_unless_there(RateCount, key=key, hits=0, strikes=0, expires_at=now + window))
     count = db.session.scalars(
         select(RateCount)
         .where(RateCount.key == key)

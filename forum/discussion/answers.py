@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from forum import clock
 from forum.database import db
-from forum.discussion.comment import Comment, Presence, Verdict, state_word
+from forum.discussion.comment import Cause, Comment, Presence, Verdict, state_word
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
 from forum.discussion.report import REASONS
 from forum.discussion.rights import decision_on, may_read_newest, may_see
@@ -103,7 +103,7 @@ def posted_words(comment: Comment, essay: Essay) -> str:
     if comment.newest.verdict == Verdict.ACCEPTED:
         return "Your comment is posted."
     if comment.visible:
-        return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
+        return _old_text_stays(essay)
     return f"Your comment is waiting for {essay.author.name}. Only you can see it."
 
 
@@ -145,27 +145,33 @@ def as_json(comment: Comment) -> dict[str, Any]:
     }
 
 
-def waiting_sentence(comment: Comment, essay: Essay) -> str:
-    """Return what a writer reads above their own words that others do not see."""
+def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True) -> str:
+    """Return what stands above words that readers do not see, for their writer or for a moderator."""
     newest = comment.newest
     if comment.presence == Presence.HIDDEN and newest.verdict != Verdict.HELD:
-        return _removed("Removed", comment)
-    if newest.verdict == Verdict.REJECTED:
-        return _removed("Not accepted", comment)
-    if "appeal" in newest.causes:
-        return f"{essay.author.name} will look at this again. Only you can see it."
-    if "reports" in newest.causes:
-        return f"Readers reported this. It waits for {essay.author.name}; only you can see it."
-    if comment.visible:
-        return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
-    return f"Waiting for {essay.author.name}. Only you can see this."
+        words, private = _removed("Removed", comment), " Only you can see this."
+    elif newest.verdict == Verdict.REJECTED:
+        words, private = _removed("Not accepted", comment), " Only you can see this."
+    elif Cause.APPEAL in newest.causes:
+        words, private = f"{essay.author.name} will look at this again.", " Only you can see it."
+    elif Cause.REPORTS in newest.causes:
+        words, private = f"Readers reported this. It waits for {essay.author.name}.", " Only you can see it."
+    elif comment.visible:
+        words, private = _old_text_stays(essay), ""
+    else:
+        words, private = f"Waiting for {essay.author.name}.", " Only you can see this."
+    return words + private if to_writer else words
+
+
+def _old_text_stays(essay: Essay) -> str:
+    return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
 
 
 def _removed(what: str, comment: Comment) -> str:
     decision = decision_on(comment)
     reason = f": {REASONS[decision.reason]}" if decision and decision.reason in REASONS else ""
     note = f" “{decision.note}”" if decision and decision.note else ""
-    return f"{what} by the moderators{reason}.{note} Only you can see this."
+    return f"{what} by the moderators{reason}.{note}"
 
 
 def _retry(seconds: int | None) -> dict[str, str]:

@@ -4,13 +4,11 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm.util import identity_key
 
 from forum import clock
 from forum.accounts.user import User, lock_users
-from forum.database import db, is_sqlite
+from forum.database import db, insert_unless_there
 from forum.discussion.comment import (
     MAX_DEPTH,
     Cause,
@@ -142,13 +140,8 @@ def toggle_reaction(user: User, comment: Comment) -> bool:
     )
     change = -1 if taken_back else 0
     if not taken_back:
-        insert = sqlite_insert if is_sqlite() else postgresql_insert
-        added = db.session.scalar(
-            insert(Reaction)
-            .values(comment_id=comment.id, user_id=user.id, created_at=clock.now())
-            .on_conflict_do_nothing()
-            .returning(Reaction.user_id)
-        )
+        thanks = {"comment_id": comment.id, "user_id": user.id, "created_at": clock.now()}
+        added = db.session.scalar(insert_unless_there(Reaction, **thanks).returning(Reaction.user_id))
         change = 1 if added else 0
     if change:
         _count(Comment, comment.id, likes=Comment.likes + change)

@@ -1,13 +1,11 @@
 """The discussions that a reader follows."""
 
 from sqlalchemy import delete
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import Base, Moment, db, is_sqlite, reference
+from forum.database import Base, Moment, db, insert_unless_there, reference
 
 
 class Follow(Base):
@@ -30,7 +28,7 @@ def toggle_follow(user: User, essay_id: int) -> bool:
     mine = (Follow.user_id == user.id) & (Follow.essay_id == essay_id)
     if db.session.scalar(delete(Follow).where(mine).returning(Follow.user_id)):
         return False
-    insert = sqlite_insert if is_sqlite() else postgresql_insert
-    values = {"user_id": user.id, "essay_id": essay_id, "created_at": clock.now()}
-    db.session.execute(insert(Follow).values(values).on_conflict_do_nothing())
+    db.session.execute(
+        insert_unless_there(Follow, user_id=user.id, essay_id=essay_id, created_at=clock.now())
+    )
     return True

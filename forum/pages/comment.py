@@ -35,14 +35,15 @@ def comment_page(comment_id: int) -> Answer:
     if wants_json():
         return jsonify(as_json(comment))
     node = comment_with_replies(essay, comment)
+    own = user is not None and comment.author_id == user.id
     unseen = may_read_newest(user, essay, comment, now)
     return render_template(
         "pages/comment.html",
         essay=essay,
         comment=comment,
         node=_as_seen(node, comment, essay) if unseen else node,
-        sentence=waiting_sentence(comment, essay) if unseen and _differs(comment) else None,
-        own=user is not None and comment.author_id == user.id,
+        sentence=waiting_sentence(comment, essay, to_writer=own) if unseen and _differs(comment) else None,
+        own=own,
         may=may,
         # Whoever may answer this comment may answer those below it, also in the thread that they alone may go on with.
         may_below=in_general | (may & {Act.REPLY}),

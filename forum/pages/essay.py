@@ -136,8 +136,8 @@ def _own_parts(
             "discussion/_own.html", comment_id=comment_id, may_edit=may_write
         )
     thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
-    for comment_id in db.session.scalars(thanked):
-        parts["liked", comment_id] = render_template("discussion/_liked.html")
+    is_liked = render_template("discussion/_liked.html")
+    parts |= {("liked", comment_id): is_liked for comment_id in db.session.scalars(thanked)}
     waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
     for comment in unseen_comments_of(user, essay):
         place = _place(comment, ids, top)
