@@ -19,7 +19,6 @@ OPEN_ADDRESSES = (
     "/feed.xml",
     "/comments/{comment}",
     "/readers/{reader}",
-    "/search?q=harbour",
 )
 
 
@@ -51,7 +50,7 @@ def test_a_held_comment_is_shown_to_nobody_else(cast: Cast, address: str) -> Non
                 address.format(comment=comment, reader=cast.newcomer.user_id), headers=headers
             )
             assert "harbour is older" not in answer.text, (address, viewer.name, headers)
-            assert answer.status_code < 500
+            assert answer.status_code == (404 if "{comment}" in address else 200), (address, headers)
 
 
 def test_a_held_comment_does_not_exist_for_others(cast: Cast) -> None:
