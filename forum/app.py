@@ -19,7 +19,11 @@ from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
+from forum.essays.sending import Sending  # noqa: F401
 from forum.moderation.views import blueprint as moderation
+from forum.notifications.notice import Notice  # noqa: F401
+from forum.outbox.mail_server import MailServer  # noqa: F401
+from forum.outbox.suppression import Suppression  # noqa: F401
 from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
@@ -28,6 +32,7 @@ from forum.pages.health import blueprint as health
 from forum.pages.home import blueprint as home
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
+from forum.subscriptions.tier import Tier  # noqa: F401
 from forum.web import init_web, person
 
 BLUEPRINTS: tuple[Blueprint, ...] = (

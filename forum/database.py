@@ -25,6 +25,7 @@ from sqlalchemy import (
     event,
     func,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -147,6 +148,14 @@ def insert_unless_there(model: type[Base], **values: Any) -> Any:
     """Return the statement that adds a row, or does nothing where a constraint says that it is there already."""
     insert = sqlite_insert if is_sqlite() else postgresql_insert
     return insert(model).values(**values).on_conflict_do_nothing()
+
+
+def insert_from(model: type[Base], rows: Select[Any]) -> Any:
+    """Return the statement that adds what a select finds, its labels being column names, but for rows there already."""
+    insert = sqlite_insert if is_sqlite() else postgresql_insert
+    names = [column.name for column in rows.selected_columns]
+    # SQLite reads ON CONFLICT after a FROM as a join condition unless a WHERE stands between.
+    return insert(model).from_select(names, rows.where(true())).on_conflict_do_nothing()
 
 
 def init_database(app: Flask) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from forum.database import Base, Id, Line, Moment, Token, one_of, reference
+from forum.database import Base, Id, Line, Moment, Token, Words, one_of, reference
 
 LINK_LIFETIME = timedelta(minutes=15)
 CODE_TRIES = 5
@@ -38,6 +38,8 @@ class SignInLink(Base):
     code_tries: Mapped[int] = mapped_column(default=0)
     next_path: Mapped[str] = mapped_column(String(500), default="/")
     kept: Mapped[str] = mapped_column(String(64), default="")  # a kept comment's token, opaque here
+    wishes: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset, server_default="")
+    """The letters that were ticked on a form to subscribe; see `signals.joined`."""
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
     used_at: Mapped[Moment | None]

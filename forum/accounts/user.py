@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flask_login import UserMixin
-from sqlalchemy import ColumnElement, String, or_, select
+from sqlalchemy import ColumnElement, String, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from forum.database import Base, Id, Line, Moment, Prose, db, one_of
@@ -47,6 +47,8 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
 
     theme: Mapped[str] = mapped_column(String(10), default="")  # light, dark, or "" for what the device says
     uses_keys: Mapped[bool] = mapped_column(default=True)
+    shows_support: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether comments that they wrote as a supporter say so."""
 
     is_held: Mapped[bool] = mapped_column(default=False)
     suspended_until: Mapped[Moment | None]

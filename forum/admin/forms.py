@@ -27,7 +27,7 @@ from wtforms.validators import (
 
 from forum import clock
 from forum.accounts.user import Role
-from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, Premoderation
+from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES, Premoderation
 from forum.text.names import BadName, clean_name
 from forum.text.normal import normalise, one_line
 from forum.web import Form
@@ -205,6 +205,22 @@ for _name, _number in NUMBERS.items():
         SettingsForm,
         _name,
         WholeNumber(_number.label, validators=[InputRequired("Type a number."), _bounds]),
+    )
+
+
+def _is_on(value: object) -> bool:
+    return value in (True, "True")
+
+
+for _name, _switch in SWITCHES.items():
+    setattr(
+        SettingsForm,
+        _name,
+        RadioField(
+            _switch.label,
+            choices=[SelectChoice(True, "On"), SelectChoice(False, "Off")],
+            coerce=_is_on,
+        ),
     )
 
 

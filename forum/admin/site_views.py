@@ -13,7 +13,7 @@ from forum.admin.views import Answer, acting_admin
 from forum.database import db
 from forum.moderation.people import lock_people
 from forum.site import audit
-from forum.site.settings import NUMBERS, SiteSettings, change_setting, site_settings
+from forum.site.settings import NUMBERS, SWITCHES, SiteSettings, change_setting, site_settings
 from forum.text.normal import one_line
 from forum.web import page_number
 
@@ -72,6 +72,7 @@ def _settings_page(form: SettingsForm, status: int = 200, problems: list[str] | 
         "admin/settings.html",
         form=form,
         numbers=NUMBERS,
+        switches=SWITCHES,
         defaults=SiteSettings(),
         changes=latest_settings(),
         problems=problems or [],

@@ -6,53 +6,141 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, ColumnElement, Index, String, UniqueConstraint, delete, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
-from forum.database import Base, Id, Line, Moment, Prose, db
+from forum.database import Base, Id, Line, Moment, Prose, Token, db, reference
+from forum.outbox.one_click import MARK
 from forum.text.normal import one_line
+
+ASKED_FOR = frozenset({"confirm", "sign-in", "known-address", "unknown-address", "change-address"})
+"""Kinds that somebody waits for just now: they are sent to suppressed addresses too, and never held by the rate."""
+
+OPEN = "sent_at IS NULL AND failed_at IS NULL"
+
+
+class Mailing(Base):
+    """Words that many messages share, stored once: an essay for 10,000 readers is one text, not 10,000."""
+
+    __tablename__ = "mailing"
+
+    id: Mapped[Id]
+    subject: Mapped[Line]
+    text: Mapped[Prose]
+    html: Mapped[Prose]
+    created_at: Mapped[Moment]
 
 
 class Message(Base):
-    """One mail to one address."""
+    """One mail to one address. Unsent, it is due at `not_before`; `sent_at` or `failed_at` ends it."""
 
     __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("batch", "user_id"),
+        # What is due is found without walking over all that ever left.
+        Index("ix_message_open", "not_before", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
+    )
 
     id: Mapped[Id]
     kind: Mapped[str] = mapped_column(String(40), index=True)
     to_address: Mapped[str] = mapped_column(String(254), index=True)
-    subject: Mapped[Line]
+    user_id: Mapped[int | None] = reference("user.id")  # whom it is for, when that is an account
+    letter: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    """Which of the letters that a reader can stop it is (`subscriptions.letters.Letter`), or "" for none."""
+    batch: Mapped[str | None] = mapped_column(String(40), index=True)
+    """The sending that it belongs to ("essay:12"); of one batch nobody gets two."""
+    mailing_id: Mapped[int | None] = reference("mailing.id", index=False)
+    subject: Mapped[Line]  # these three are empty when a mailing has the words
     text: Mapped[Prose]
     html: Mapped[Prose]
     message_id: Mapped[str] = mapped_column(String(120), unique=True)
+    headers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
     created_at: Mapped[Moment]
     not_before: Mapped[Moment] = mapped_column(index=True)
+    lease: Mapped[Token | None]
+    """Names the worker's claim in whose hands it is; only that claim may say what became of it."""
     sent_at: Mapped[Moment | None] = mapped_column(index=True)
+    failed_at: Mapped[Moment | None] = mapped_column(index=True)
+    """When it was given up: refused for good, tried too often, or the address is suppressed."""
     tries: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[Prose] = mapped_column(default="")
 
+    mailing: Mapped[Mailing | None] = relationship(lazy="joined")
 
-def send(kind: str, to_address: str, *, not_before: datetime | None = None, **values: Any) -> Message:
+    @property
+    def words(self) -> "Message | Mailing":
+        """Return where subject, text and html are."""
+        return self.mailing or self
+
+    @classmethod
+    def is_open(cls) -> ColumnElement[bool]:
+        """Return the condition of messages that are still to leave."""
+        return cls.sent_at.is_(None) & cls.failed_at.is_(None)
+
+
+def send(
+    kind: str,
+    to_address: str,
+    *,
+    user_id: int | None = None,
+    letter: str = "",
+    not_before: datetime | None = None,
+    message_id: str = "",
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> Message:
     """Put one mail into the outbox, written from `templates/mail/<kind>/{subject.txt,body.txt,body.html}`.
 
     Addresses inside come from the settings, never from the request. `not_before` holds it back until then.
+    With `letter` and `user_id` it can be stopped: templates have `unsubscribe_url`, the mail its headers.
+    `message_id` is given where later mails refer to it (In-Reply-To in their `headers`).
     """
-    values |= {"site_url": current_app.config["SITE_URL"], "site_name": current_app.config["SITE_NAME"]}
-    folder = PurePosixPath("mail", kind)
+    subject, plain, html = write(kind, **values)
     now = clock.now()
     message = Message(
         kind=kind,
         to_address=to_address,
-        subject=one_line(_render(folder / "subject.txt", values))[:300],
-        text=_render(folder / "body.txt", values),
-        html=_render(folder / "body.html", values),
-        message_id=f"<{uuid.uuid4().hex}@{current_app.config['MAIL_DOMAIN']}>",
+        user_id=user_id,
+        letter=letter,
+        subject=subject,
+        text=plain,
+        html=html,
+        message_id=message_id or new_message_id(),
+        headers=headers or {},
         created_at=now,
         not_before=not_before or now,
     )
     db.session.add(message)
     return message
+
+
+def write(kind: str, **values: Any) -> tuple[str, str, str]:
+    """Return subject, text and HTML of a kind of mail; `unsubscribe_url` in them is filled in as it leaves."""
+    site = {"site_url": current_app.config["SITE_URL"], "site_name": current_app.config["SITE_NAME"]}
+    values = {**site, "unsubscribe_url": MARK, **values}
+    folder = PurePosixPath("mail", kind)
+    subject = one_line(_render(folder / "subject.txt", values))[:300]
+    return subject, _render(folder / "body.txt", values), _render(folder / "body.html", values)
+
+
+def new_message_id() -> str:
+    """Return a Message-ID that no other mail has."""
+    return message_id_of(uuid.uuid4().hex)
+
+
+def message_id_of(name: str) -> str:
+    """Return the Message-ID that a name stands for, such as "comment-12.7": the mail about comment 12 to person 7.
+
+    An answer by mail names it in its In-Reply-To, which tells whose answer it is, and to which comment.
+    """
+    return f"<{name}@{current_app.config['MAIL_DOMAIN']}>"
+
+
+def drop_unsent(user_id: int, letter: str) -> None:
+    """Take back the mails of one letter to one person that have not left: they have just stopped it."""
+    theirs = (Message.user_id == user_id) & (Message.letter == letter)
+    db.session.execute(delete(Message).where(theirs, Message.is_open()))
 
 
 def _render(template: PurePosixPath, values: dict[str, Any]) -> str:

@@ -38,6 +38,12 @@ class SiteSettings:
     same_text_minutes: int = 6
     reports_that_fold: int = 3
     appeal_days: int = 14
+    grace_days: int = 7
+    mails_per_minute: int = 600
+    digest_hour: int = 7
+    moderation_digest_hours: int = 3
+    supporter_marks: bool = True
+    refuse_disposable: bool = False
 
     @property
     def edit_window(self) -> timedelta:
@@ -116,8 +122,57 @@ NUMBERS = {
     "appeal_days": Number(
         "Time to appeal", "days", 0, 365, "How long the writer of a removed comment can ask for another look."
     ),
+    "grace_days": Number(
+        "Days of grace",
+        "days",
+        0,
+        90,
+        "After its date a paid subscription that was not cancelled goes on reading, and writing in its own threads.",
+    ),
+    "mails_per_minute": Number(
+        "Mails in a minute",
+        "mails",
+        1,
+        100_000,
+        "Not more leave, whatever waits: many mail servers refuse those who hurry. Sign-in mails go first.",
+    ),
+    "digest_hour": Number(
+        "Hour of the digests",
+        "o’clock UTC",
+        0,
+        23,
+        "Daily digests leave at this hour, weekly ones on Monday.",
+    ),
+    "moderation_digest_hours": Number(
+        "Mails about what waits",
+        "hours apart",
+        1,
+        168,
+        "While comments wait for a decision, authors and moderators hear of it at most this often.",
+    ),
 }
 """Every number of SiteSettings, in the order in which the settings page shows them."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """What a switch among the settings is called, and what follows from it."""
+
+    label: str
+    consequence: str
+
+
+SWITCHES = {
+    "supporter_marks": Switch(
+        "Mark supporters’ comments",
+        "Comments that were written with a paid subscription say so, unless their writer turned that off.",
+    ),
+    "refuse_disposable": Switch(
+        "Refuse throw-away addresses",
+        "Nobody can subscribe with an address of a service that lends them for an hour. Accounts that are there stay.",
+    ),
+}
+"""Every switch of SiteSettings."""
 
 
 class Setting(Base):

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.accounts.user import User
 from forum.database import Base, Moment, db, one_of, reference
-
-GRACE = timedelta(days=7)
+from forum.site.settings import site_settings
 
 
 class State(StrEnum):
@@ -40,12 +39,26 @@ class Subscription(Base):
     kind: Mapped[Kind] = one_of(Kind)
     began_at: Mapped[Moment]
     ends_at: Mapped[Moment | None] = mapped_column(index=True)
+    cancelled_at: Mapped[Moment | None]
+    """When the reader said that it shall not go on. It lasts until its date; no grace follows what was ended."""
 
     def state(self, now: datetime) -> State:
-        """Tell the state at a moment: it ends on its date, then grace, then lapsed."""
+        """Tell the state at a moment: it lasts until its date, then come the days of grace, then it has lapsed."""
         if self.ends_at is None or now < self.ends_at:
             return State(self.kind.value)
-        return State.GRACE if now < self.ends_at + GRACE else State.LAPSED
+        return State.GRACE if now < self.grace_until else State.LAPSED
+
+    @property
+    def grace_until(self) -> datetime:
+        """Return when the days of grace are over; the end itself when it was cancelled. Only for an ending one."""
+        if self.ends_at is None:
+            raise ValueError("a subscription without an end has no days of grace")
+        return self.ends_at if self.cancelled_at else self.ends_at + grace()
+
+
+def grace() -> timedelta:
+    """Return how long a period that was not cancelled goes on in part after its date."""
+    return timedelta(days=site_settings().grace_days)
 
 
 def subscription_state(user: User | None, now: datetime) -> State:
@@ -62,6 +75,8 @@ def has_subscription_state(state: State, now: datetime) -> ColumnElement[bool]:
     """Return the condition on users that matches `subscription_state()` in SQL."""
     mine = select(Subscription.user_id).where(Subscription.user_id == User.id)
     current = or_(Subscription.ends_at.is_(None), Subscription.ends_at > now)
+    over = Subscription.ends_at <= now
+    in_grace = and_(over, Subscription.cancelled_at.is_(None), Subscription.ends_at > now - grace())
     confirmed = User.email_confirmed_at.is_not(None)
     match state:
         case State.NONE:
@@ -73,7 +88,6 @@ def has_subscription_state(state: State, now: datetime) -> ColumnElement[bool]:
         case State.PAID | State.COMPLIMENTARY:
             return confirmed & exists(mine.where(current, Subscription.kind == Kind(state.value)))
         case State.GRACE:
-            within = and_(Subscription.ends_at <= now, Subscription.ends_at > now - GRACE)
-            return confirmed & exists(mine.where(within))
+            return confirmed & exists(mine.where(in_grace))
         case State.LAPSED:
-            return confirmed & exists(mine.where(Subscription.ends_at <= now - GRACE))
+            return confirmed & exists(mine.where(over, ~in_grace))

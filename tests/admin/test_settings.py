@@ -12,7 +12,7 @@ from sqlalchemy import select
 from forum.accounts.user import Role
 from forum.database import db
 from forum.site.audit import AuditEntry
-from forum.site.settings import NUMBERS, SiteSettings, site_settings
+from forum.site.settings import NUMBERS, SWITCHES, SiteSettings, site_settings
 from tests.cast import Cast, words
 
 PATH = "/admin/settings"
@@ -34,7 +34,7 @@ def test_every_setting_can_be_changed_on_the_page(cast: Cast) -> None:
     page = cast.admin.get(PATH).text
     for name, default in asdict(SiteSettings()).items():
         assert f'name="{name}"' in page
-        if isinstance(default, int):
+        if type(default) is int:
             assert NUMBERS[name].least <= default <= NUMBERS[name].most
 
 
@@ -50,6 +50,15 @@ def test_every_number_keeps_to_its_bounds(cast: Cast, name: str) -> None:
     for fine in (bounds.least, bounds.most):
         assert cast.admin.post(PATH, {name: str(fine), "reason": WHY}).status_code == 303
         assert now_in_force(cast)[name] == fine
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_can_be_turned_on_and_off(cast: Cast, name: str) -> None:
+    for state in (True, False):
+        assert cast.admin.post(PATH, {name: str(state), "reason": WHY}).status_code == 303
+        assert now_in_force(cast)[name] is state
+    assert cast.admin.post(PATH, {"reason": WHY}).status_code == 303
+    assert now_in_force(cast)[name] is False  # what is not sent stays
 
 
 def test_a_change_is_recorded_with_the_old_and_the_new_value_and_shown_on_the_page(cast: Cast) -> None:

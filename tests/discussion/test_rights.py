@@ -15,9 +15,11 @@ from forum.discussion.posting import post_comment
 from forum.discussion.rights import Act, rights
 from forum.essays.essay import CommentPolicy, Essay
 from forum.moderation.decisions import hide
-from forum.subscriptions.subscription import GRACE, Kind
+from forum.subscriptions.subscription import Kind
 from forum.text.markdown import render_comment
 from tests.cast import Cast, Visitor
+
+GRACE = timedelta(days=7)
 
 # What each person may do, in words. First what the policy does not touch, then what it adds while open.
 # "edit", "withdraw" and "appeal" are about their own words, all others about another reader's comment.
