@@ -64,9 +64,8 @@ def _claim(now: datetime) -> Message | None:
         .where(_is_due(now))
         .order_by(Message.not_before, Message.id)
         .limit(1)
-        .with_for_update(
-            skip_locked=True
-        )  # SQLite knows no row locks; there this transaction has the whole file
+        # SQLite knows no row locks; there this transaction has the whole file.
+        .with_for_update(of=Message, skip_locked=True)
     )
     message = db.session.scalar(first)
     if message is not None:
