@@ -1,5 +1,8 @@
 """Making an account, and the two things that can be taken: a name and an address."""
 
+import secrets
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -7,7 +10,9 @@ from forum import clock
 from forum.accounts.sign_in import user_with_address
 from forum.accounts.user import Role, User
 from forum.database import db
-from forum.text.names import name_key
+from forum.text.names import MAX_NAME_CHARACTERS, BadName, clean_name, name_key
+
+TRIED_AT_ONCE = 8
 
 
 class NameTaken(Exception):
@@ -50,6 +55,43 @@ def is_name_free(name: str, *, but_for: User | None = None) -> bool:
     """Tell whether no other person has a name that reads like this one."""
     owner_id = db.session.scalar(select(User.id).where(User.name_key == name_key(name)))
     return owner_id is None or (but_for is not None and owner_id == but_for.id)
+
+
+def free_name(wanted: str = "") -> str:
+    """Return a name that nobody has: the wanted one, else "<wanted> 2" and so on, else "Reader 4821".
+
+    Where `wanted` cannot be a name it counts as none. One query, a second when the wanted name is taken; more
+    only where thousands share a name.
+    """
+    try:
+        name = clean_name(wanted)
+    except BadName:
+        name = "Reader"
+    else:
+        if is_name_free(name):
+            return name
+        if found := _first_free([_numbered(name, number) for number in range(2, 2 + TRIED_AT_ONCE)]):
+            return found
+    digits = 4
+    while True:
+        numbers = [
+            10 ** (digits - 1) + secrets.randbelow(9 * 10 ** (digits - 1)) for _ in range(TRIED_AT_ONCE)
+        ]
+        if found := _first_free([_numbered(name, number) for number in numbers]):
+            return found
+        digits += 1
+
+
+def _numbered(name: str, number: int) -> str:
+    ending = f" {number}"
+    return name[: MAX_NAME_CHARACTERS - len(ending)].rstrip() + ending
+
+
+def _first_free(names: Sequence[str]) -> str:
+    """Return the first of these names that nobody has, "" when all are taken. One query."""
+    keys = {name: name_key(name) for name in names}
+    taken = set(db.session.scalars(select(User.name_key).where(User.name_key.in_(keys.values()))))
+    return next((name for name in names if keys[name] not in taken), "")
 
 
 def _refuse_taken(user: User) -> None:
