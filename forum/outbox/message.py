@@ -1,12 +1,23 @@
 """Mail as rows: stored in the same transaction as its cause, sent by the worker after the commit."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import current_app
-from sqlalchemy import JSON, ColumnElement, Index, String, UniqueConstraint, delete, text
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Index,
+    String,
+    UniqueConstraint,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
@@ -18,6 +29,14 @@ ASKED_FOR = frozenset({"confirm", "sign-in", "known-address", "unknown-address",
 """Kinds that somebody waits for just now: they are sent to suppressed addresses too, and never held by the rate."""
 
 OPEN = "sent_at IS NULL AND failed_at IS NULL"
+
+
+class Counts(NamedTuple):
+    """How many mails of one batch have left, are still to leave, and were given up."""
+
+    sent: int
+    waiting: int
+    failed: int
 
 
 class Mailing(Base):
@@ -40,6 +59,8 @@ class Message(Base):
         UniqueConstraint("batch", "user_id"),
         # What is due is found without walking over all that ever left.
         Index("ix_message_open", "not_before", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
+        # And what somebody waits for, without walking over ten thousand letters that are due as well.
+        Index("ix_message_open_kind", "kind", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
     )
 
     id: Mapped[Id]
@@ -66,7 +87,7 @@ class Message(Base):
     tries: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[Prose] = mapped_column(default="")
 
-    mailing: Mapped[Mailing | None] = relationship(lazy="joined")
+    mailing: Mapped[Mailing | None] = relationship(lazy="selectin")  # joined, its words came with every row
 
     @property
     def words(self) -> "Message | Mailing":
@@ -141,6 +162,43 @@ def drop_unsent(user_id: int, letter: str) -> None:
     """Take back the mails of one letter to one person that have not left: they have just stopped it."""
     theirs = (Message.user_id == user_id) & (Message.letter == letter)
     db.session.execute(delete(Message).where(theirs, Message.is_open()))
+
+
+def retry_failed(*, message_id: int | None = None, batch: str | None = None) -> int:
+    """Let mails that were given up leave after all: one, those of a batch, or all; return how many.
+
+    What was sent is never touched. A suppressed address fails again: lift the suppression first.
+    """
+    given_up = Message.failed_at.is_not(None) & Message.sent_at.is_(None)
+    again = (
+        update(Message).where(given_up).values(failed_at=None, tries=0, not_before=clock.now(), lease=None)
+    )
+    if message_id is not None:
+        again = again.where(Message.id == message_id)
+    if batch is not None:
+        again = again.where(Message.batch == batch)
+    return len(db.session.scalars(again.returning(Message.id)).all())
+
+
+def queue_counts() -> dict[str, int]:
+    """Return how many mails are `waiting`, were `sent` in the last day, and are `failed`. Three queries."""
+    yesterday = clock.now() - timedelta(days=1)
+    return {
+        "waiting": _count(Message.is_open()),
+        "sent": _count(Message.sent_at > yesterday),
+        "failed": _count(Message.failed_at.is_not(None)),
+    }
+
+
+def batch_counts(batch: str) -> Counts:
+    """Return what became of the mails of one batch so far; mails that ended long ago are not counted. One query."""
+    ends = select(func.count(Message.sent_at), func.count(Message.failed_at), func.count(Message.id))
+    sent, failed, total = db.session.execute(ends.where(Message.batch == batch)).one()
+    return Counts(sent, total - sent - failed, failed)
+
+
+def _count(condition: ColumnElement[bool]) -> int:
+    return db.session.scalar(select(func.count(Message.id)).where(condition)) or 0
 
 
 def _render(template: PurePosixPath, values: dict[str, Any]) -> str:

@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 
-from sqlalchemy import String, select
+from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from forum.database import Base, Id, Moment, Prose, db, one_of, reference
+from forum import clock
+from forum.database import Base, Id, Moment, Prose, db, insert_unless_there, one_of, reference
 
 
 class Why(StrEnum):
@@ -46,3 +47,36 @@ class Bounce(Base):
 def is_suppressed(address: str) -> bool:
     """Tell whether an address gets no mail any more."""
     return db.session.scalar(select(Suppression.address).where(Suppression.address == address)) is not None
+
+
+def suppress(address: str, why: Why, note: str = "", by_id: int | None = None) -> None:
+    """Send nothing to an address any more. One that is suppressed already keeps its first reason."""
+    values = {"why": why, "note": note, "by_id": by_id, "created_at": clock.now()}
+    db.session.execute(insert_unless_there(Suppression, address=address.lower(), **values))
+
+
+def unsuppress(address: str) -> bool:
+    """Send to an address again; tell whether it was suppressed. What failed meanwhile is retried by `retry_failed`."""
+    gone = delete(Suppression).where(Suppression.address == address.lower()).returning(Suppression.address)
+    return db.session.scalar(gone) is not None
+
+
+def record_bounce(
+    address: str,
+    *,
+    is_permanent: bool,
+    source: str,
+    status: str = "",
+    words: str = "",
+) -> bool:
+    """Keep one mail that came back, and suppress its address if it came back for good; tell whether it is a new one.
+
+    `source` is a digest of what it is known from, of 64 characters at most: the same one counts once.
+    """
+    values = {"address": address.lower(), "is_permanent": is_permanent, "status": status[:20], "words": words}
+    bounce = insert_unless_there(Bounce, **values, source=source, at=clock.now()).returning(Bounce.id)
+    if db.session.scalar(bounce) is None:
+        return False
+    if is_permanent:
+        suppress(address, Why.BOUNCED, words)
+    return True

@@ -199,6 +199,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
             postgresql_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
         )
+        batch_op.create_index(
+            "ix_message_open_kind",
+            ["kind"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_message_user_id"), ["user_id"], unique=False)
         batch_op.create_unique_constraint(batch_op.f("uq_message_batch_user_id"), ["batch", "user_id"])
         batch_op.create_foreign_key(
@@ -238,6 +245,11 @@ def downgrade() -> None:
         batch_op.drop_constraint(batch_op.f("fk_message_mailing_id_mailing"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("uq_message_batch_user_id"), type_="unique")
         batch_op.drop_index(batch_op.f("ix_message_user_id"))
+        batch_op.drop_index(
+            "ix_message_open_kind",
+            sqlite_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
+        )
         batch_op.drop_index(
             "ix_message_open",
             sqlite_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
