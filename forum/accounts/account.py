@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 from forum.accounts.confirming import spend_links_of
 from forum.accounts.session import end_sessions_of, start_session
 from forum.accounts.sign_up import NameTaken, is_name_free
-from forum.accounts.signals import renamed
+from forum.accounts.signals import renamed, support_shown
 from forum.accounts.user import User
 from forum.database import db
 from forum.outbox.message import send
@@ -24,6 +24,13 @@ def change_name(user: User, name: str) -> None:
     except IntegrityError:
         raise NameTaken from None
     renamed.send(user)
+
+
+def show_support(user: User, *, shown: bool) -> None:
+    """Let a person's comments say that they were written as a supporter, or not, also those that are there."""
+    if user.shows_support != shown:
+        user.shows_support = shown
+        support_shown.send(user)
 
 
 def change_password(user: User, password_hash: str, device: str) -> None:

@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from forum import clock
-from forum.accounts.account import change_name, change_password
+from forum.accounts.account import change_name, change_password, show_support
 from forum.accounts.address import masked
 from forum.accounts.asking import Origin, ask_to_change_address
 from forum.accounts.confirming import LinkSpent, change_address, find_link
@@ -72,20 +72,20 @@ def save_about() -> Answer:
 
 @blueprint.get("/account/appearance")
 def show_appearance() -> Answer:
-    """Show the choices of colours and keys."""
+    """Show the choices of colours, keys and the supporter's mark."""
     user = _owner()
-    return render_template(
-        "accounts/appearance.html", form=AppearanceForm(data={"theme": user.theme, "keys": user.uses_keys})
-    )
+    chosen = {"theme": user.theme, "keys": user.uses_keys, "support": user.shows_support}
+    return render_template("accounts/appearance.html", form=AppearanceForm(data=chosen))
 
 
 @blueprint.post("/account/appearance")
 def save_appearance() -> Answer:
-    """Change colours and keys."""
+    """Change colours, keys and the supporter's mark."""
     user, form = _owner(), AppearanceForm()
     if not form.validate():
         return render_template("accounts/appearance.html", form=form), 422
     user.theme, user.uses_keys = form.theme.data or "", form.keys.data
+    show_support(user, shown=form.support.data)
     return _saved("Saved.")
 
 

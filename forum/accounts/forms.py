@@ -110,7 +110,7 @@ class PasswordForm(Form):
 
 
 class AppearanceForm(Form):
-    """How pages look and whether single letters are keys."""
+    """How pages look, whether single letters are keys, and what others are told of one's support."""
 
     theme = RadioField(
         "Colours",
@@ -122,3 +122,4 @@ class AppearanceForm(Form):
         default="",
     )
     keys = BooleanField("Single letters are keys, such as j for the next comment")
+    support = BooleanField("Show that I am a supporter")

@@ -9,6 +9,9 @@ the address to go to next; otherwise the person goes where they came from."""
 renamed: Signal = Signal("a person has another name, nothing is committed yet")
 """Sent with the User; whoever keeps pages that show the name has to notice."""
 
+support_shown: Signal = Signal("a person shows or hides that they are a supporter, nothing is committed yet")
+"""Sent with the User; whoever keeps pages with their comments has to notice."""
+
 joined: Signal = Signal("an address was confirmed by who asked to subscribe, nothing is committed yet")
 """Sent with the User, `wishes` (the letters that they ticked: "essays", "replies") and `is_new`: whether the
 account was made just now."""

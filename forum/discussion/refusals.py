@@ -4,8 +4,9 @@ from datetime import datetime
 
 from forum.accounts.user import Standing, User
 from forum.database import db
-from forum.essays.essay import CommentPolicy, Essay
+from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.subscriptions.subscription import State, Subscription, subscription_state
+from forum.subscriptions.tier import tiers
 
 DAY = "%-d %B %Y"
 AUTHOR_ONLY = "Only the author writes under this essay."
@@ -31,30 +32,53 @@ def why_no_stranger(essay: Essay, now: datetime) -> str | None:
 
 def why_not(user: User, essay: Essay, now: datetime) -> str:
     """Return why a person may not comment on an essay just now; what concerns everybody comes first."""
+    return _whatever_they_pay(user, essay, now) or _why_not_as_subscriber(user, essay, now)
+
+
+def is_about_subscription(user: User, essay: Essay, now: datetime) -> bool:
+    """Tell whether it is their subscription that keeps a person from commenting, who may not."""
+    return _whatever_they_pay(user, essay, now) is None
+
+
+def supporters_only() -> str:
+    """Return whose words are wanted where only supporters comment and, while it can be had, how to become one."""
+    paid = tiers()[State.PAID]
+    if not paid.is_offered:
+        return SUPPORTERS_ONLY
+    price = f" ({paid.price})" if paid.price else ""
+    how = f" {paid.how}" if paid.how else ""
+    return f"{SUPPORTERS_ONLY.rstrip('.')}{price}.{how}"
+
+
+def _whatever_they_pay(user: User, essay: Essay, now: datetime) -> str | None:
+    """Return why a person may not comment, where no other subscription would change it."""
     if sentence := why_nobody(essay, now):
         return sentence
     standing = user.standing(now)
     reason = f" Reason: {user.standing_reason.rstrip('.')}." if user.standing_reason else ""
+    still = f" {STILL_READS}" if essay.may_read_whole(user, now) else ""
     if standing == Standing.BANNED:
-        return f"You cannot comment here any more.{reason} {STILL_READS}"
+        return f"You cannot comment here any more.{reason}{still}"
     if standing == Standing.SUSPENDED and user.suspended_until is not None:
         until = user.suspended_until.strftime(f"{DAY}, %H:%M UTC")
-        return f"You cannot comment here until {until}.{reason} {STILL_READS}"
+        return f"You cannot comment here until {until}.{reason}{still}"
     if not user.is_confirmed:
         return "Confirm your e-mail address first: open the link that we sent you."
-    if essay.comments == CommentPolicy.AUTHOR_ONLY:
-        return AUTHOR_ONLY
-    return _why_not_as_subscriber(user, essay, now)
+    return AUTHOR_ONLY if essay.comments == CommentPolicy.AUTHOR_ONLY else None
 
 
 def _why_not_as_subscriber(user: User, essay: Essay, now: datetime) -> str:
-    state = subscription_state(user, now)
-    if state in (State.GRACE, State.LAPSED):
-        subscription = db.session.get_one(Subscription, user.id)
-        ended = subscription.ends_at.strftime(DAY) if subscription.ends_at else ""
-        if state == State.GRACE:
-            return f"Your subscription ended on {ended}. You can go on in the threads that you began."
-        return f"Your subscription ended on {ended}. Renew it to comment again; what you wrote stays yours."
-    if essay.comments == CommentPolicy.PAID:
-        return SUPPORTERS_ONLY
+    state, subscription = subscription_state(user, now), db.session.get(Subscription, user.id)
+    if state in (State.GRACE, State.LAPSED) and subscription is not None and subscription.ends_at is not None:
+        ended = subscription.ends_at.strftime(DAY)
+        if state == State.LAPSED:
+            return (
+                f"Your subscription ended on {ended}. Renew it to comment again; what you wrote stays yours."
+            )
+        until = subscription.grace_until.strftime(DAY)
+        return (
+            f"Your subscription ended on {ended}. Until {until} you can go on in the threads that you began."
+        )
+    if essay.comments == CommentPolicy.PAID or essay.access == Access.PAID:
+        return supporters_only()
     return "You cannot comment here."

@@ -13,12 +13,14 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
 from forum.essays.essay import Essay
+from forum.site.settings import site_settings
 from forum.text.excerpt import first_line
 
 SHOWN_DEPTH = 6
 """Levels on one page; a phone shows four of them (static/css), the rest is one link away."""
 
-SUPPORTING = frozenset({"paid", "complimentary"})
+SUPPORTING = ("paid", "complimentary")
+"""What a writer's subscription was as they posted, where the comment may say that they support the site."""
 
 
 class Order(StrEnum):
@@ -178,6 +180,7 @@ def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict
             Comment.featured_at,
             Comment.subscription,
             User.name,
+            User.shows_support,
             revision.html,
             answered.visible.label("answered_visible"),
             answered_author.name.label("answered_name"),
@@ -189,10 +192,11 @@ def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict
         .where(Comment.essay_id == essay.id, condition)
         .order_by(Comment.id)
     )
-    return {row.id: _node(row, essay, top) for row in rows}
+    marks = site_settings().supporter_marks
+    return {row.id: _node(row, essay, top, marks=marks) for row in rows}
 
 
-def _node(row: Any, essay: Essay, top: int) -> Node:
+def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:
     at_cap = row.answers_id is not None and row.answers_id != row.parent_id
     return Node(
         id=row.id,
@@ -201,7 +205,7 @@ def _node(row: Any, essay: Essay, top: int) -> Node:
         name=row.name,
         user_id=row.author_id if row.visible else None,
         is_author=row.author_id == essay.author_id,
-        is_supporter=row.subscription in SUPPORTING,
+        is_supporter=marks and row.shows_support and row.subscription in SUPPORTING,
         is_pinned=row.pinned_at is not None,
         is_featured=row.featured_at is not None,
         created_at=row.created_at,

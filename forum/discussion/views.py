@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, jsonify, redirect, request
 from sqlalchemy.exc import IntegrityError
 
 from forum import clock
-from forum.accounts.signals import renamed, signed_in
+from forum.accounts.signals import renamed, signed_in, support_shown
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import (
@@ -58,6 +58,7 @@ REMOVED = "The comment you were answering has been removed. Post to the essay in
 blueprint = Blueprint("discussion", __name__)
 signed_in.connect(post_kept)
 renamed.connect(bump_threads_that_name)
+support_shown.connect(bump_threads_that_name)
 
 
 @blueprint.post("/essays/<slug>/comments")

@@ -5,14 +5,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, String, select
+from sqlalchemy import JSON, ColumnElement, String, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum.accounts.user import Role, User
 from forum.database import Base, Id, Line, Moment, Prose, db, one_of, reference
 from forum.essays.revision import EssayWords
 from forum.site.settings import Premoderation
-from forum.subscriptions.subscription import State, subscription_state
+from forum.subscriptions.subscription import State, has_subscription_state, subscription_state
+
+READ_PAID = (State.PAID, State.COMPLIMENTARY, State.GRACE)
 
 
 class Access(StrEnum):
@@ -108,7 +110,19 @@ class Essay(Base):
         state = subscription_state(user, now)
         if self.access == Access.SUBSCRIBERS:
             return state not in (State.NONE, State.UNCONFIRMED)
-        return state in (State.PAID, State.COMPLIMENTARY, State.GRACE)
+        return state in READ_PAID
+
+    def readers(self, now: datetime) -> ColumnElement[bool]:
+        """Return the condition on users that matches `may_read_whole()` in SQL."""
+        editors = (User.role == Role.ADMIN) | ((User.id == self.author_id) & (User.role == Role.AUTHOR))
+        if not self.is_published(now):
+            return editors
+        if self.access == Access.PUBLIC:
+            return true()
+        staff = editors | (User.role == Role.MODERATOR)
+        if self.access == Access.SUBSCRIBERS:
+            return staff | User.email_confirmed_at.is_not(None)
+        return or_(staff, *(has_subscription_state(state, now) for state in READ_PAID))
 
     @property
     def path(self) -> str:
@@ -119,6 +133,12 @@ class Essay(Base):
     def opening(self) -> "Opening":
         """Return what everyone may read: all of a public essay, else the part before its mark, else nothing."""
         return Opening(self.html if self.access == Access.PUBLIC else self.preview_html or "")
+
+    @property
+    def minutes_behind_mark(self) -> int:
+        """Return about how many minutes the part behind the mark takes to read, at least one."""
+        hidden = 1 - len(self.opening.html) / max(1, len(self.html))
+        return max(1, round(self.minutes * hidden))
 
     @property
     def summary(self) -> str:
