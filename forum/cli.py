@@ -1,6 +1,7 @@
 """Every command of `forum`, a few lines each."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from forum.accounts.sign_in import user_with_address
 from forum.accounts.sign_up import AddressTaken, NameTaken, make_user
 from forum.accounts.user import Role, User
 from forum.app import create_app
+from forum.archive.reader_file import FileRefused, ReaderFile
+from forum.archive.readers import Outcome, Verdict, export_readers, import_readers
 from forum.config import UnsafeSettings, read_settings
 from forum.database import db
 from forum.demo.filling import is_empty, sign_in_words
@@ -148,6 +151,66 @@ def _load(amount: Amount, seed: int) -> None:
 def _stop_with_parent(stop: Event) -> None:
     sys.stdin.read()
     stop.set()
+
+
+@forum.group("readers")
+def readers() -> None:
+    """Bring readers in from Ghost or Substack, and take them all out again."""
+
+
+@readers.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Only say, row by row, what would happen.")
+def import_reader_file(file: Path, dry_run: bool) -> None:
+    """Make an account of every row of a CSV; who is here already stays as they are. Sends no mail.
+
+    The status is 1 when any row could not be kept; the other rows are kept all the same.
+    """
+    try:
+        with ReaderFile(file) as rows:
+            if rows.not_read:
+                click.echo(f"Note: these columns are not read: {', '.join(rows.not_read)}.", err=True)
+            with click.progressbar(length=rows.size, label="Reading", file=sys.stderr) as bar:
+                counts = import_readers(
+                    rows,
+                    dry_run=dry_run,
+                    report=lambda outcome: _tell_row(outcome) if dry_run or outcome.is_news else None,
+                    moved=bar.update,
+                )
+    except FileRefused as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(("Nothing was changed. " if dry_run else "") + _readers_words(counts))
+    if wrong := counts[Verdict.WRONG]:
+        rows_are = "1 row is" if wrong == 1 else f"{wrong:,} rows are"
+        raise click.ClickException(f"{rows_are} wrong. Mend them in the file and import it again.")
+
+
+@readers.command("export")
+@click.argument("file", default="-", type=click.Path(allow_dash=True, dir_okay=False))
+def export_reader_file(file: str) -> None:
+    """Write all confirmed readers as CSV with Ghost's columns, to a file or to standard output."""
+    try:
+        with click.open_file(file, "w", encoding="utf-8", atomic=file != "-") as out:
+            if file != "-":
+                os.fchmod(out.fileno(), 0o600)  # it is full of addresses
+            written = export_readers(out)
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be written: {error.strerror}.") from None
+    click.echo(f"{written:,} readers exported.", err=True)
+
+
+def _tell_row(outcome: Outcome) -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)  # where the progress bar stands
+    address = f", {outcome.address}" if outcome.address else ""
+    click.echo(f"Line {outcome.line}{address}, {outcome.verdict}: {outcome.words}")
+
+
+def _readers_words(counts: dict[Verdict, int]) -> str:
+    return (
+        f"{counts[Verdict.NEW]:,} new, {counts[Verdict.HERE]:,} here already and left as they are, "
+        f"{counts[Verdict.SKIPPED]:,} skipped, {counts[Verdict.WRONG]:,} wrong."
+    )
 
 
 @forum.group("users")
