@@ -116,8 +116,11 @@ def done(comment: Comment, essay: Essay, sentence: str) -> Answer:
 
 
 def place_of(comment: Comment, essay: Essay) -> str:
-    """Return where a comment is shown: on its page of the essay, or on its own page when it lies too deep."""
-    if comment.depth >= SHOWN_DEPTH:
+    """Return where a comment is shown: on its page of the essay, or on its own page when it lies too deep.
+
+    On its own page, too, for who may not read the whole essay any more: the discussion is not shown to them.
+    """
+    if comment.depth >= SHOWN_DEPTH or not essay.may_read_whole(person(), clock.now()):
         return f"{comment.address}#comment-{comment.id}"
     return f"{page_address(comment, essay)}#comment-{comment.id}"
 

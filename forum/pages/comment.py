@@ -9,11 +9,11 @@ from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
-from forum.discussion.refusals import why_no_stranger, why_not
+from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
 from forum.discussion.report import REASONS
 from forum.discussion.rights import Act, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
-from forum.essays.essay import Essay
+from forum.essays.essay import CommentPolicy, Essay
 from forum.moderation.decisions import open_appeal
 from forum.pages.essay import thread_html, with_own_parts
 from forum.site.settings import site_settings
@@ -51,6 +51,8 @@ def comment_page(comment_id: int) -> Answer:
         replies=_replies(node, user, essay, may) if Act.READ in may else "",
         place=place_of(comment, essay),
         refusal=why_no_stranger(essay, now) if user is None else why_not(user, essay, now),
+        lacks_subscription=user is not None and is_about_subscription(user, essay, now),
+        supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
         forms_for=_forms(comment),
         appeal=open_appeal(comment) if Act.MODERATE in may else None,
         reasons=REASONS,

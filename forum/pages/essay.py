@@ -15,12 +15,13 @@ from forum.discussion.answers import Answer, new_form_token, waiting_sentence
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
-from forum.discussion.refusals import SUPPORTERS_ONLY, why_no_stranger, why_not
+from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
 from forum.discussion.rights import Act, is_editable, rights
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
 from forum.essays.essay import CommentPolicy, Essay, find_essay
 from forum.notifications.follow import is_following
+from forum.pages.gate import gate_before
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
 from forum.web import page_number, person, wants_json
@@ -97,11 +98,13 @@ def _page(
 ) -> str:
     form = CommentForm(formdata=None)
     form.form_token.data = new_form_token() if user is not None else ""
+    refusal = _refusal(user, essay, may, now)
     return render_template(
         "pages/essay.html",
         essay=essay,
         now=now,
         whole=essay.may_read_whole(user, now),
+        gate=gate_before(essay, user, now),
         may=may,
         thread=with_own_parts(shared.html, user, essay, shared.ids, may),
         order=order,
@@ -109,11 +112,12 @@ def _page(
         page_count=shared.count,
         address_of=lambda page: _address(essay, order, page),
         form=form,
-        refusal=_refusal(user, essay, may, now),
+        refusal=refusal,
+        lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
         first_is_held=user is not None and bool(causes_to_hold(user, essay, now)),
         following=user is not None and is_following(user, essay.id),
         house_rules=site_settings().house_rules,
-        supporters_only=SUPPORTERS_ONLY if user is None and essay.comments == CommentPolicy.PAID else "",
+        supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
         max_characters=MAX_CHARACTERS,
     )
 
