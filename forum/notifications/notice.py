@@ -2,8 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Index, Select, String, UniqueConstraint, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Select,
+    String,
+    UniqueConstraint,
+    case,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
@@ -20,7 +32,6 @@ class Notice(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "subject"),
         Index("ix_notice_user_id_id", "user_id", "id"),
-        Index("ix_notice_is_to_mail_not_before", "is_to_mail", "not_before"),
     )
 
     id: Mapped[Id]
@@ -41,10 +52,21 @@ class Notice(Base):
     read_at: Mapped[Moment | None]
     retracted_at: Mapped[Moment | None]
     """When its cause went away (hidden, withdrawn, undone). It comes back with its cause, without a second mail."""
-    is_to_mail: Mapped[bool] = mapped_column(default=True)
+    mail_at: Mapped[Moment | None] = mapped_column(index=True)
+    """When the worker looks next whether it goes into a mail; None when that is decided."""
     mailed_at: Mapped[Moment | None]
 
     by: Mapped[User | None] = relationship(foreign_keys=[by_id], lazy="joined")
+
+    @classmethod
+    def shown_to(cls, user: User, now: datetime) -> ColumnElement[bool]:
+        """Return the condition of what stands in a person's inbox; what may still be undone waits until then."""
+        return (cls.user_id == user.id) & cls.retracted_at.is_(None) & (cls.not_before <= now)
+
+    @classmethod
+    def is_due(cls, now: datetime) -> ColumnElement[bool]:
+        """Return the condition of notices of which it is to be decided now whether they go into a mail."""
+        return cls.mail_at.is_not(None) & (cls.mail_at <= now)
 
 
 def notify(
@@ -65,7 +87,7 @@ def notify(
     """Put a notice before each of these people, in one statement however many they are.
 
     `people` selects user ids. Left out are `by`, who muted the thread (`thread_id`, its first comment) or `by`,
-    and who has a notice about this subject already; one that was retracted is there again.
+    and who has a notice about this subject already; one that was retracted is there again, and says these words.
     """
     now = clock.now()
     by_id = by.id if by else None
@@ -81,7 +103,7 @@ def notify(
         literal(by_id).label("by_id") if by_id else func.null().label("by_id"),
         literal(now, UtcDateTime).label("created_at"),
         literal(not_before or now, UtcDateTime).label("not_before"),
-        literal(True).label("is_to_mail"),
+        literal(not_before or now, UtcDateTime).label("mail_at"),
     )
     if by_id is not None:
         muted = select(MutedPerson.user_id).where(MutedPerson.muted_id == by_id)
@@ -91,17 +113,34 @@ def notify(
         wanted = wanted.where(person.not_in(deaf))
     db.session.flush()
     db.session.execute(insert_from(Notice, wanted))
-    again = (Notice.subject == subject) & Notice.retracted_at.is_not(None)
-    db.session.execute(update(Notice).where(again).values(retracted_at=None))
+    bring_back(subject, not_before or now)
+    reword(subject, words)
 
 
 def retract(subjects: Iterable[str]) -> None:
     """Take notices back whose cause has gone away: out of the inboxes, and never mailed while it stays away."""
     gone = Notice.subject.in_(list(subjects)) & Notice.retracted_at.is_(None)
-    db.session.execute(update(Notice).where(gone).values(retracted_at=clock.now()))
+    _change(gone, retracted_at=clock.now(), mail_at=None)
+
+
+def bring_back(subject: str, not_before: datetime) -> None:
+    """Put retracted notices of one subject before their people again; who has had the mail gets no second one."""
+    gone = (Notice.subject == subject) & Notice.retracted_at.is_not(None)
+    mail_at = case((Notice.mailed_at.is_(None), literal(not_before, UtcDateTime)))
+    _change(gone, retracted_at=None, not_before=not_before, mail_at=mail_at)
+
+
+def reword(subject: str, words: str) -> None:
+    """Let the notices of one subject say what readers see now, also in mails that are still to be written."""
+    _change((Notice.subject == subject) & (Notice.words != words), words=words)
 
 
 def unread_count(user: User) -> int:
     """Return how many notices a person has not read. One query."""
-    mine = (Notice.user_id == user.id) & Notice.read_at.is_(None) & Notice.retracted_at.is_(None)
+    mine = Notice.shown_to(user, clock.now()) & Notice.read_at.is_(None)
     return db.session.scalar(select(func.count(Notice.id)).where(mine)) or 0
+
+
+def _change(which: ColumnElement[bool], **values: Any) -> None:
+    statement = update(Notice).where(which).values(**values)
+    db.session.execute(statement.execution_options(synchronize_session=False))

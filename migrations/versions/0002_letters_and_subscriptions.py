@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("is_to_mail", sa.Boolean(), nullable=False),
+        sa.Column("mail_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["by_id"], ["user.id"], name=op.f("fk_notice_by_id_user")),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_notice_user_id_user")),
@@ -113,7 +113,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "subject", name=op.f("uq_notice_user_id_subject")),
     )
     with op.batch_alter_table("notice", schema=None) as batch_op:
-        batch_op.create_index("ix_notice_is_to_mail_not_before", ["is_to_mail", "not_before"], unique=False)
+        batch_op.create_index(batch_op.f("ix_notice_mail_at"), ["mail_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_notice_subject"), ["subject"], unique=False)
         batch_op.create_index(batch_op.f("ix_notice_thread"), ["thread"], unique=False)
         batch_op.create_index("ix_notice_user_id_id", ["user_id", "id"], unique=False)
@@ -281,7 +281,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_notice_user_id_id")
         batch_op.drop_index(batch_op.f("ix_notice_thread"))
         batch_op.drop_index(batch_op.f("ix_notice_subject"))
-        batch_op.drop_index("ix_notice_is_to_mail_not_before")
+        batch_op.drop_index(batch_op.f("ix_notice_mail_at"))
 
     op.drop_table("notice")
     with op.batch_alter_table("muted_person", schema=None) as batch_op:
