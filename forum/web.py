@@ -123,6 +123,13 @@ def large_body(kib: int) -> Callable[[View], View]:
     return mark
 
 
+def is_from_elsewhere() -> bool:
+    """Tell whether the browser says that a form was sent from a page of another site; a program says nothing."""
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site not in ("same-origin", "none")
+    return request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/")
+
+
 def visitor_key() -> str:
     """Return the key under which limits count a stranger: the address of the network peer."""
     return request.remote_addr or "unknown"
@@ -164,9 +171,9 @@ def _check_request() -> None:
     if (largest := getattr(view, "max_body", None)) is not None:
         request.max_content_length = largest
         request.max_form_memory_size = largest
-    if request.content_length is None:
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
         abort(411)  # a chunked body past the limit would be cut short without a word
-    if request.content_length > (request.max_content_length or MAX_BODY):
+    if (request.content_length or 0) > (request.max_content_length or MAX_BODY):
         abort(413)
     if request.content_length and request.mimetype not in FORMS:
         refuse(400, "This address takes forms, not JSON or plain text.")

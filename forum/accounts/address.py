@@ -1,6 +1,7 @@
 """E-mail addresses: what may be one, in one spelling, and how much of it is shown."""
 
 from hashlib import sha256
+from itertools import accumulate
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -28,6 +29,15 @@ def clean_address(address: str) -> str:
     if len(found.ascii_email or "") > MAX_ADDRESS_CHARACTERS:
         raise BadAddress(f"An address has at most {MAX_ADDRESS_CHARACTERS} characters.")
     return found.normalized.lower()
+
+
+def is_disposable(address: str) -> bool:
+    """Tell whether a clean address is of a service that lends them for an hour, by a list of such domains."""
+    from disposable_email_domains import blocklist  # noqa: PLC0415  # 10,000 names that most sites never ask for
+
+    domain = address.rpartition("@")[2].encode("idna").decode("ascii")
+    parents = accumulate(reversed(domain.split(".")), lambda below, label: f"{label}.{below}")
+    return not blocklist.isdisjoint(parents)
 
 
 def masked(address: str) -> str:

@@ -1,6 +1,7 @@
 """Asking for a link and a code by mail: the same rows and as many mails whether or not there is an account."""
 
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,14 +11,17 @@ from sqlalchemy import delete
 
 from forum import clock
 from forum.accounts.session import token_digest
-from forum.accounts.sign_in import has_account
+from forum.accounts.sign_in import has_account, words_kept
 from forum.accounts.sign_in_link import LINK_LIFETIME, Purpose, SignInLink
 from forum.accounts.user import User
 from forum.database import db
 from forum.outbox.message import send
 
-REMEMBERED_FOR = timedelta(days=1)
-"""How long an expired link can still say that it has expired, and send a new one."""
+REMEMBERED_FOR = timedelta(days=7)
+"""How long an expired link can still say so and send a new one: as long as the words that wait for it are kept."""
+
+MOST_QUOTED = 500
+WEB_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s)>\]]+", re.I)
 
 SEND_AGAIN_AFTER = timedelta(seconds=30)
 
@@ -31,6 +35,15 @@ class Origin:
     device: str = ""
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for along with their account: letters, a name or "", a password or none."""
+
+    letters: frozenset[str]
+    name: str = ""
+    password_hash: str | None = None
+
+
 def ask_to_sign_in(email: str, origin: Origin) -> str:
     """Mail a way in; an address without an account is told so by mail, and only by mail.
 
@@ -40,15 +53,16 @@ def ask_to_sign_in(email: str, origin: Origin) -> str:
     return _mail(kind, _new_link(Purpose.SIGN_IN, email), origin)
 
 
-def ask_to_sign_up(email: str, name: str, password_hash: str | None, origin: Origin) -> str:
-    """Mail a way to make the account; an address that has one gets a way in instead.
+def ask_to_join(email: str, wish: Wish, origin: Origin) -> str:
+    """Mail a way to subscribe, which makes the account; an address that has one gets a way in with the same letters.
 
-    Returns the token that names the asking browser.
+    The words that wait are quoted in the mail, so that its receiver sees what they would post; the name is not:
+    anybody may have typed it. Returns the token that names the asking browser.
     """
-    is_known = has_account(email)
-    link = _new_link(Purpose.SIGN_IN if is_known else Purpose.SIGN_UP, email)
-    link.name, link.password_hash = name, password_hash
-    return _mail("known-address" if is_known else "sign-up", link, origin)
+    kind = "known-address" if has_account(email) else "confirm"
+    link = _new_link(Purpose.SIGN_UP, email)
+    link.name, link.password_hash, link.wishes = wish.name, wish.password_hash, wish.letters
+    return _mail(kind, link, origin, words=_quoted(words_kept(origin.kept)))
 
 
 def ask_to_change_address(user: User, email: str, origin: Origin) -> None:
@@ -61,8 +75,8 @@ def ask_to_change_address(user: User, email: str, origin: Origin) -> None:
 
 def ask_again(link: SignInLink, origin: Origin) -> str:
     """Mail once more what was asked for with `link`. Returns the token that names the asking browser."""
-    if link.name:
-        return ask_to_sign_up(link.email, link.name, link.password_hash, origin)
+    if link.purpose == Purpose.SIGN_UP:
+        return ask_to_join(link.email, Wish(link.wishes, link.name, link.password_hash), origin)
     return ask_to_sign_in(link.email, origin)
 
 
@@ -87,7 +101,13 @@ def _new_link(purpose: Purpose, email: str) -> SignInLink:
     return SignInLink(purpose=purpose, email=email, created_at=now, expires_at=now + LINK_LIFETIME)
 
 
-def _mail(kind: str, link: SignInLink, origin: Origin) -> str:
+def _quoted(words: str) -> str:
+    """Return words for a mail to an address that anybody may have typed: not long, and with nothing to open."""
+    words = WEB_ADDRESS.sub("[a link]", words)
+    return words if len(words) <= MOST_QUOTED else words[:MOST_QUOTED].rstrip() + "…"
+
+
+def _mail(kind: str, link: SignInLink, origin: Origin, words: str = "") -> str:
     token, code, browser = _give_secrets(link)
     link.next_path, link.kept = origin.next_path, origin.kept
     db.session.add(link)
@@ -98,6 +118,8 @@ def _mail(kind: str, link: SignInLink, origin: Origin) -> str:
         code=f"{code[:3]} {code[3:]}",
         device=origin.device,
         minutes=LINK_LIFETIME // timedelta(minutes=1),
+        words=words,
+        wishes=link.wishes or frozenset(),
     )
     return browser
 

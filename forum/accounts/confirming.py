@@ -11,7 +11,8 @@ from forum.accounts.asking import code_digest
 from forum.accounts.session import token_digest
 from forum.accounts.sign_in import user_with_address
 from forum.accounts.sign_in_link import CODE_TRIES, Purpose, SignInLink
-from forum.accounts.sign_up import AddressTaken, make_user
+from forum.accounts.sign_up import AddressTaken, NameTaken, free_name, make_user
+from forum.accounts.signals import joined
 from forum.accounts.user import User, lock_users
 from forum.database import db
 from forum.outbox.message import send
@@ -52,22 +53,36 @@ def link_by_code(browser: str, code: str) -> SignInLink | None:
 
 
 def person_of(link: SignInLink, *, name: str = "", password_hash: str | None = None) -> User:
-    """Use a link that leads in and return its person, whose account a sign-up makes here.
+    """Use a link that leads in and return its person, whose account a sign-up makes here with what they wished.
 
-    `name` replaces the name that was asked for, if given. `password_hash` is what the account gets: whoever
-    asked may not have been the owner of the address, so the caller decides whether theirs counts.
-    Raises: LinkSpent; NameTaken, when another has taken the name since; BadName.
+    `name` is one that was chosen just now; without it the account gets the one asked for, or the free one next
+    to it. `password_hash` is what the account gets: whoever asked may not have been the owner of the address, so
+    the caller decides whether theirs counts.
+    Raises: LinkSpent; NameTaken, when another has the chosen name; BadName.
     """
     _spend(link)
-    user = user_with_address(link.email)
-    if user is not None:
-        return user
-    if link.purpose != Purpose.SIGN_UP:
-        raise LinkSpent  # no account, or its address has changed since
+    user, is_new = user_with_address(link.email), False
+    if user is None:
+        if link.purpose != Purpose.SIGN_UP:
+            raise LinkSpent  # no account, or its address has changed since
+        try:
+            user = _make_user(link, name, password_hash)
+        except AddressTaken:  # by another link of the same person, a moment ago
+            raise LinkSpent from None
+        is_new = True
+    if link.purpose == Purpose.SIGN_UP:
+        joined.send(user, wishes=link.wishes, is_new=is_new)
+    return user
+
+
+def _make_user(link: SignInLink, name: str, password_hash: str | None) -> User:
     try:
-        return make_user(name or link.name, link.email, password_hash=password_hash)
-    except AddressTaken:  # by another link of the same person, a moment ago
-        raise LinkSpent from None
+        return make_user(name or free_name(link.name), link.email, password_hash=password_hash)
+    except NameTaken:
+        if name:
+            raise
+        # Free a moment ago, so somebody else was first; nobody chose this name, so nobody need be asked.
+        return make_user(free_name(link.name), link.email, password_hash=password_hash)
 
 
 def change_address(link: SignInLink) -> User:

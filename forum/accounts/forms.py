@@ -6,8 +6,9 @@ from wtforms import BooleanField, EmailField, Field, PasswordField, RadioField, 
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
-from forum.accounts.address import BadAddress, clean_address
+from forum.accounts.address import BadAddress, clean_address, is_disposable
 from forum.accounts.password import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
+from forum.site.settings import site_settings
 from forum.text.names import BadName, clean_name
 from forum.text.normal import normalise, one_line
 from forum.web import Form
@@ -15,20 +16,32 @@ from forum.web import Form
 MAX_ABOUT_CHARACTERS = 500
 
 
-def address_field(label: str = "E-mail address") -> Any:
-    """Return a field that holds an address as it is stored, once it is valid."""
+DISPOSABLE = (
+    "Addresses of this kind last an hour or so. Use one that you keep. "
+    "If you have an account with this one, sign in with it."
+)
+
+
+def address_field(label: str = "E-mail address", *, is_new: bool = False) -> Any:
+    """Return a field that holds an address as it is stored, once it is valid.
+
+    With `is_new` throw-away addresses are refused where the admin wants that, whether or not one has an account:
+    the answer must not tell.
+    """
 
     def check(_form: Any, field: Field) -> None:
         try:
             field.data = clean_address(field.data)
         except BadAddress as error:
             raise ValidationError(str(error)) from None
+        if is_new and site_settings().refuse_disposable and is_disposable(field.data):
+            raise ValidationError(DISPOSABLE)
 
     return EmailField(label, [DataRequired("Write your e-mail address."), check], [one_line])
 
 
-def name_field() -> Any:
-    """Return a field that holds a name as it is stored, once it is valid."""
+def name_field(*, optional: bool = False) -> Any:
+    """Return a field that holds a name as it is stored, once it is valid; "" for none, where that is allowed."""
 
     def check(_form: Any, field: Field) -> None:
         try:
@@ -36,7 +49,8 @@ def name_field() -> Any:
         except BadName as error:
             raise ValidationError(str(error)) from None
 
-    return StringField("Name", [DataRequired("Write the name that others will see."), check], [one_line])
+    first = Optional() if optional else DataRequired("Write the name that others will see.")
+    return StringField("Name", [first, check], [one_line])
 
 
 def new_password_field(label: str, *, optional: bool = True) -> Any:
@@ -57,23 +71,35 @@ class SignInForm(Form):
     password = PasswordField("Password")
 
 
-class SignUpForm(Form):
+class WishesForm(Form):
+    """What somebody would like to be sent; both are ticked beforehand, and asked for again before they count."""
+
+    essays = BooleanField("Send me new essays (free)", default=True)
+    replies = BooleanField("E-mail me when somebody answers", default=True)
+
+    @property
+    def wishes(self) -> frozenset[str]:
+        """Return the letters that are ticked."""
+        return frozenset(name for name in ("essays", "replies") if self[name].data)
+
+
+class SignUpForm(WishesForm):
     """A name, an address, and a password or none."""
 
     name = name_field()
-    email = address_field()
+    email = address_field(is_new=True)
     password = new_password_field("Password")
 
 
 class CodeForm(Form):
-    """The six digits of a mail; `name` only when the name was taken meanwhile."""
+    """The six digits of a mail; `name` for a new account."""
 
     code = StringField("Code", [DataRequired("Write the six digits from the mail.")], [one_line])
     name = StringField("Name", filters=[one_line])
 
 
 class LinkForm(Form):
-    """What a mailed link may have to ask before it is used; mostly nothing."""
+    """What a mailed link may ask for a new account before it is used."""
 
     name = StringField("Name", filters=[one_line])
     new_password = new_password_field("Password")
@@ -98,7 +124,7 @@ class AboutForm(Form):
 class AddressForm(Form):
     """A new address; the password when there is one, since whoever has the address has the account."""
 
-    email = address_field("New e-mail address")
+    email = address_field("New e-mail address", is_new=True)
     password = PasswordField("Your password")
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from forum.accounts.password import hash_password, is_password, needs_rehash
 from forum.accounts.session import start_session
-from forum.accounts.signals import signed_in
+from forum.accounts.signals import signed_in, words_asked
 from forum.accounts.user import User
 from forum.database import db
 
@@ -47,3 +47,11 @@ def post_kept(user: User, kept: str) -> str | None:
     """Tell everyone that waits for it that a person has signed in; return the first address that one names."""
     answers = [address for _, address in signed_in.send(user, kept=kept)]
     return next((address for address in answers if address), None)
+
+
+def words_kept(kept: str) -> str:
+    """Return what a person wrote before they signed in, as they typed it, while it waits; "" for nothing."""
+    if not kept:
+        return ""
+    answers = [words for _, words in words_asked.send(None, kept=kept)]
+    return next((words for words in answers if words), "")

@@ -14,7 +14,10 @@ CODE_TRIES = 5
 
 
 class Purpose(StrEnum):
-    """What using the link does; a link for one purpose is nothing for another."""
+    """What using the link does; a link for one purpose is nothing for another.
+
+    One to sign up is mailed to known addresses too, and signs in: the site answers alike, so it keeps alike.
+    """
 
     SIGN_IN = "sign-in"
     SIGN_UP = "sign-up"

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from forum import clock
 from forum.accounts.address import address_key, masked
-from forum.accounts.asking import SEND_AGAIN_AFTER, Origin, ask_again, ask_to_sign_in, ask_to_sign_up
+from forum.accounts.asking import SEND_AGAIN_AFTER, Origin, Wish, ask_again, ask_to_join, ask_to_sign_in
 from forum.accounts.confirming import (
     WAYS_IN,
     LinkSpent,
@@ -24,9 +24,9 @@ from forum.accounts.device import device_words
 from forum.accounts.forms import CodeForm, LinkForm, SignInForm, SignUpForm
 from forum.accounts.password import hash_password
 from forum.accounts.session import end_session, note_proof, token_digest
-from forum.accounts.sign_in import finish_sign_in, post_kept, user_by_password
+from forum.accounts.sign_in import finish_sign_in, has_account, post_kept, user_by_password, words_kept
 from forum.accounts.sign_in_link import Purpose, SignInLink
-from forum.accounts.sign_up import NameTaken, is_name_free
+from forum.accounts.sign_up import NameTaken, free_name, is_name_free
 from forum.database import db
 from forum.limits import forget, limit, wait_words
 from forum.text.names import BadName
@@ -51,7 +51,8 @@ def show_sign_in() -> Answer:
     if person() is None:
         return _sign_in_page(SignInForm())
     if _kept():
-        return render_template("accounts/post-kept.html", kept=_kept(), next_path=_next())
+        words = words_kept(_kept())
+        return render_template("accounts/post-kept.html", kept=_kept(), words=words, next_path=_next())
     return redirect(_next(), 303)
 
 
@@ -63,7 +64,7 @@ def sign_in() -> Answer:
         return _sign_in_page(form), 422
     if not form.password.data:
         limit_mails(form.email.data)
-        return _asked(ask_to_sign_in(form.email.data, _origin()))
+        return asked(ask_to_sign_in(form.email.data, origin_here()))
     limit("sign-in", visitor_key(), TRIES_OF_A_VISITOR, TRY_WINDOW, doubling=True)
     limit("sign-in", address_key(form.email.data), TRIES, TRY_WINDOW, doubling=True)
     user = user_by_password(form.email.data, form.password.data)
@@ -109,7 +110,9 @@ def sign_up() -> Answer:
     limit_mails(form.email.data)
     db.session.commit()  # nobody should wait for the hash
     password_hash = hash_password(form.password.data) if form.password.data else None
-    return _asked(ask_to_sign_up(form.email.data, form.name.data, password_hash, _origin()))
+    return asked(
+        ask_to_join(form.email.data, Wish(form.wishes, form.name.data, password_hash), origin_here())
+    )
 
 
 @blueprint.get("/sign-in/check")
@@ -157,7 +160,7 @@ def send_again() -> Answer:
             link, CodeForm(), f"Wait a little for the mail. You can send it again in {seconds}."
         ), 422
     limit_mails(link.email)
-    return _asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
+    return asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
 
 
 @blueprint.get("/sign-in/link/<token>")
@@ -171,7 +174,7 @@ def show_link(token: str) -> Answer:
 
 @blueprint.post("/sign-in/link/<token>")
 def use_link(token: str) -> Answer:
-    """Sign in on this browser, making the account first when the link is of a sign-up."""
+    """Sign in on this browser, making the account first when the address has none and asked for one."""
     limit("link", visitor_key(), TRIES_OF_A_VISITOR, TRY_WINDOW)
     form = LinkForm()
     fits = form.validate()
@@ -201,7 +204,7 @@ def replace_link(token: str) -> Answer:
     if link is None:
         return redirect("/sign-in", 303)
     limit_mails(link.email)
-    return _asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
+    return asked(ask_again(link, _origin_of(link)), is_own_wish=_asked_here(link))
 
 
 @blueprint.post("/sign-out")
@@ -222,25 +225,32 @@ def limit_mails(email: str) -> None:
     limit("mail", address_key(email), MAILS_AN_HOUR, timedelta(hours=1))
 
 
-def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
-    """Use a link, sign its person in, commit, and return where they go."""
-    next_path, kept = safe_path(link.next_path), link.kept
-    if kept and link.purpose == Purpose.SIGN_IN and not _asked_here(link):
-        # Somebody else may have asked, to have their words posted under this name: the owner is asked first.
-        next_path, kept = "/sign-in?" + urlencode({"kept": kept, "next": next_path}), ""
-    user = person_of(link, name=name, password_hash=password_hash)
-    address = finish_sign_in(user, next_path, kept)
-    note_proof()
-    db.session.commit()
-    return address
-
-
-def _asked(browser: str, *, is_own_wish: bool = True) -> Response:
+def asked(browser: str, *, is_own_wish: bool = True) -> Response:
     """Commit, and remember the mail whose code this browser waits for, and whether the wish behind it began here."""
     db.session.commit()
     cookie["asked"] = browser
     cookie["wished"] = browser if is_own_wish else ""
     return redirect("/sign-in/check", 303)
+
+
+def origin_here() -> Origin:
+    """Return where the person of this request asks from, as its form or address says."""
+    return Origin(_next(), _kept(), device_words(request.user_agent.string))
+
+
+def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
+    """Use a link, sign its person in, commit, and return where they go."""
+    next_path, kept = safe_path(link.next_path), link.kept
+    if kept and not _asked_here(link) and has_account(link.email):
+        # Somebody else may have asked, to have their words posted under this name: the owner is asked first.
+        next_path, kept = "/sign-in?" + urlencode({"kept": kept, "next": next_path}), ""
+    user = person_of(link, name=name, password_hash=password_hash)
+    address = finish_sign_in(user, next_path, kept)
+    if "essays" in link.wishes:
+        flash("You are on the list.", "ok")
+    note_proof()
+    db.session.commit()
+    return address
 
 
 def _asked_here(link: SignInLink) -> bool:
@@ -257,20 +267,20 @@ def _kept() -> str:
     return kept if KEPT.match(kept) else ""
 
 
-def _origin() -> Origin:
-    return Origin(_next(), _kept(), device_words(request.user_agent.string))
-
-
 def _origin_of(link: SignInLink) -> Origin:
     return Origin(safe_path(link.next_path), link.kept, device_words(request.user_agent.string))
 
 
 def _sign_in_page(form: SignInForm) -> str:
-    return render_template("accounts/sign-in.html", form=form, next_path=_next(), kept=_kept())
+    return render_template("accounts/sign-in.html", form=form, **_waiting())
 
 
 def _sign_up_page(form: SignUpForm) -> str:
-    return render_template("accounts/sign-up.html", form=form, next_path=_next(), kept=_kept())
+    return render_template("accounts/sign-up.html", form=form, **_waiting())
+
+
+def _waiting() -> dict[str, str]:
+    return {"next_path": _next(), "kept": _kept(), "words": words_kept(_kept())}
 
 
 def _check_again(browser: str, form: CodeForm) -> Answer:
@@ -279,24 +289,48 @@ def _check_again(browser: str, form: CodeForm) -> Answer:
 
 
 def _check_page(link: SignInLink, form: CodeForm, problem: str = "") -> str:
-    form.name.data = form.name.data or link.name
     values: dict[str, Any] = {"email": link.email, "kept": link.kept, "next_path": safe_path(link.next_path)}
-    return render_template("accounts/check.html", form=form, problem=problem, **values)
-
-
-def _link_page(token: str, link: SignInLink, form: LinkForm) -> str:
-    form.name.data = form.name.data or link.name
     return render_template(
-        "accounts/link.html",
-        form=form,
-        token=token,
+        "accounts/check.html",
+        form=_with_name(form, link),
+        problem=problem,
         address=masked(link.email),
-        kept=link.kept,
-        is_new=link.purpose == Purpose.SIGN_UP,
-        # Whoever asked elsewhere may be somebody else, who would then know the password of this account.
-        asks_password=link.password_hash is not None and not _asked_here(link),
+        words=words_kept(link.kept),
+        joins=link.purpose
+        == Purpose.SIGN_UP,  # also of an address that has an account: this page must not tell
+        **values,
     )
 
 
+def _link_page(token: str, link: SignInLink, form: LinkForm) -> str:
+    is_new = link.purpose == Purpose.SIGN_UP and not has_account(link.email)
+    return render_template(
+        "accounts/link.html",
+        form=_with_name(form, link),
+        token=token,
+        address=masked(link.email),
+        kept=link.kept,
+        words=words_kept(link.kept),
+        wishes=link.wishes,
+        is_new=is_new,
+        posts_at_once=is_new or _asked_here(link),
+        # Whoever asked elsewhere may be somebody else, who would then know the password of this account.
+        asks_password=is_new and link.password_hash is not None and not _asked_here(link),
+    )
+
+
+def _with_name(form: Any, link: SignInLink) -> Any:
+    """Offer the name that was asked for, or the free one next to it."""
+    if link.name and not form.name.data:
+        form.name.data = free_name(link.name)
+    return form
+
+
 def _spent_page(token: str, link: SignInLink | None) -> tuple[str, int]:
-    return render_template("accounts/link-spent.html", token=token, link=link), 410
+    """Say that a link is over. A damaged one is nobody's, but this browser may have asked for it."""
+    asked_for = link or find_request(cookie.get("asked", ""))
+    return render_template(
+        "accounts/link-spent.html",
+        again=f"/sign-in/link/{token}/again" if link else "/sign-in/again" if asked_for else "",
+        words=words_kept(asked_for.kept) if asked_for else "",
+    ), 410

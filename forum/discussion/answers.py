@@ -39,7 +39,8 @@ def compose(
 ) -> Answer:
     """Answer with the composer as a page of its own, what was typed in it, and what is wrong."""
     if wants_json() and status >= 400:
-        return jsonify(error=" ".join([*problems, *(form.body.errors or ())])), status, _retry(retry_after)
+        wrong = [sentence for errors in form.errors.values() for sentence in errors]
+        return jsonify(error=" ".join([*problems, *wrong])), status, _retry(retry_after)
     parent = db.session.get(Comment, row_number(form.parent_id.data))
     if parent is not None and not (
         parent.essay_id == essay.id and may_see(person(), essay, parent, clock.now())
@@ -94,8 +95,13 @@ def ask_again(form: ReportForm | AppealForm, act: str, comment: Comment, essay: 
 
 def posted(comment: Comment, essay: Essay) -> Answer:
     """Answer a stored comment with the place where it is; the browser may forget its draft then."""
-    session["posted_draft"] = f"{essay.slug}:{comment.answers_id}" if comment.answers_id else essay.slug
+    forget_draft(comment, essay)
     return done(comment, essay, posted_words(comment, essay))
+
+
+def forget_draft(comment: Comment, essay: Essay) -> None:
+    """Let the browser's next page forget what it kept of a comment while it was written."""
+    session["posted_draft"] = f"{essay.slug}:{comment.answers_id}" if comment.answers_id else essay.slug
 
 
 def posted_words(comment: Comment, essay: Essay) -> str:

@@ -5,6 +5,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import DataRequired, InputRequired, Length, Optional
 from wtforms.widgets import HiddenInput
 
+from forum.accounts.forms import WishesForm, address_field, name_field
 from forum.discussion.report import REASONS
 from forum.text.markdown import Rejected, Rendered, render_comment
 from forum.text.normal import normalise, one_line
@@ -27,11 +28,22 @@ class WordsForm(Form):
             return None
 
 
-class CommentForm(WordsForm):
-    """A new comment. One `form_token` is one comment, however often it is sent."""
+class CommentForm(WordsForm, WishesForm):
+    """A new comment. One `form_token` is one comment, however often it is sent. Only strangers name themselves."""
 
+    name = name_field(optional=True)
+    email = address_field(is_new=True)
     parent_id = HiddenField(filters=[lambda value: one_line(value)[:20]])
     form_token = HiddenField(filters=[lambda value: one_line(value)[:64] or None])
+
+    @property
+    def names_writer(self) -> bool:
+        """Tell whether the form that was sent had a place for the writer's address; other programs' need not."""
+        return bool(self.email.raw_data)
+
+    def check_writer(self) -> bool:
+        """Tell whether name and address are valid, with the reasons beside the fields where they are not."""
+        return all([self.name.validate(self), self.email.validate(self)])
 
 
 class EditForm(WordsForm):

@@ -11,7 +11,7 @@ from forum import clock
 from forum.accounts.session import token_digest
 from forum.accounts.user import User
 from forum.database import Base, Id, Moment, Prose, Token, db, reference
-from forum.discussion.answers import posted_words
+from forum.discussion.answers import forget_draft, posted_words
 from forum.discussion.comment import Comment
 from forum.discussion.posting import (
     first_wording,
@@ -61,6 +61,12 @@ def find_kept(token: str) -> KeptComment | None:
     return db.session.scalar(select(KeptComment).where(KeptComment.token_hash == token_digest(token), recent))
 
 
+def words_kept(_sender: object, kept: str = "") -> str | None:
+    """Return the words that are kept under a token, as they were typed, while they are not posted."""
+    row = find_kept(kept)
+    return row.source if row is not None and row.comment_id is None else None
+
+
 def post_kept(user: User, kept: str = "") -> str | None:
     """Post what a person wrote before they signed in and return where to find it.
 
@@ -93,5 +99,6 @@ def post_kept(user: User, kept: str = "") -> str | None:
         flash(str(refusal), "warn")
         return f"{essay.path}/write?kept={kept}"
     row.comment_id = comment.id
+    forget_draft(comment, essay)
     flash(posted_words(comment, essay), "ok")
     return f"/comments/{comment.id}"

@@ -6,8 +6,11 @@ from flask import Blueprint, abort, flash, jsonify, redirect, request
 from sqlalchemy.exc import IntegrityError
 
 from forum import clock
-from forum.accounts.signals import renamed, signed_in, support_shown
+from forum.accounts.asking import Origin, Wish, ask_to_join
+from forum.accounts.device import device_words
+from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
 from forum.accounts.user import User
+from forum.accounts.views import asked, limit_mails
 from forum.database import db
 from forum.discussion.answers import (
     Answer,
@@ -23,7 +26,7 @@ from forum.discussion.answers import (
 )
 from forum.discussion.comment import Cause, Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
-from forum.discussion.kept import find_kept, keep_comment, post_kept
+from forum.discussion.kept import find_kept, keep_comment, post_kept, words_kept
 from forum.discussion.posting import (
     appeal_decision,
     bump_threads_that_name,
@@ -44,7 +47,16 @@ from forum.essays.essay import Essay, find_essay
 from forum.limits import limit
 from forum.notifications.follow import is_following, toggle_follow
 from forum.text.markdown import Rendered
-from forum.web import csrf, person, require, require_found, safe_path, visitor_key, wants_json
+from forum.web import (
+    csrf,
+    is_from_elsewhere,
+    person,
+    require,
+    require_found,
+    safe_path,
+    visitor_key,
+    wants_json,
+)
 
 KEPT_AN_HOUR = 20
 MOST_AN_HOUR = {Act.EDIT: 30, Act.REPORT: 20, Act.REACT: 200, Act.APPEAL: 10}
@@ -57,23 +69,30 @@ REMOVED = "The comment you were answering has been removed. Post to the essay in
 
 blueprint = Blueprint("discussion", __name__)
 signed_in.connect(post_kept)
+words_asked.connect(words_kept)
 renamed.connect(bump_threads_that_name)
 support_shown.connect(bump_threads_that_name)
 
 
 @blueprint.post("/essays/<slug>/comments")
 def post(slug: str) -> Answer:
-    """Post a comment; a stranger's words are kept until they have signed in."""
+    """Post a comment; a stranger's words are kept until they have confirmed their address, or signed in."""
     form = CommentForm()
     words = form.render_words()
     user, essay = person(), require_found(_essay_for(slug))
     if user is not None:
         csrf.protect()
-    if words is None:
-        return compose(form, essay, 422)
-    if "preview" in request.form:
+    has_account = "sign_in" in request.form
+    if user is None and has_account and not form.body.data:
+        return redirect(f"/sign-in?next={essay.path}", 303)
+    if words is not None and "preview" in request.form:
         return compose(form, essay, 200, preview_html=words.html)
-    return _keep(form, essay) if user is None else _post(form, essay, user, words)
+    joins = user is None and form.names_writer and not has_account
+    if (joins and not form.check_writer()) or words is None:
+        return compose(form, essay, 422)
+    if user is not None:
+        return _post(form, essay, user, words)
+    return _keep(form, essay, joins=joins and not is_from_elsewhere())
 
 
 post.takes_no_token = True  # type: ignore[attr-defined]  # a stranger has no session yet, and posts nothing
@@ -209,18 +228,34 @@ def _posted_before(earlier: Comment, form: CommentForm, essay: Essay, words: Ren
     return compose(form, essay, 409, [SENT_BEFORE])
 
 
-def _keep(form: CommentForm, essay: Essay) -> Answer:
-    """Keep a stranger's words and ask them to sign in; that a discussion is over is said at once."""
+def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
+    """Keep a stranger's words and mail them a way to post them, or ask them to sign in.
+
+    That a discussion is over is said at once.
+    """
     if sentence := why_nobody(essay, clock.now()):
         return compose(form, essay, 403, [sentence])
     limit("keep", visitor_key(), KEPT_AN_HOUR, timedelta(hours=1))
+    if joins:
+        limit_mails(form.email.data)
     parent = _parent(form, essay)
     form_token = form.form_token.data or new_form_token()
     token = keep_comment(essay, parent.id if parent else None, form.body.data or "", form_token)
+    if joins:
+        return _ask_to_confirm(form, essay, token)
     db.session.commit()
     if wants_json():
         return jsonify(error="Sign in to comment. Your words are kept.", kept=token), 403
     return redirect(f"/sign-in?kept={token}&next={essay.path}", 303)
+
+
+def _ask_to_confirm(form: CommentForm, essay: Essay, kept: str) -> Answer:
+    """Mail a link that posts what is kept, and show where to type its code."""
+    origin = Origin(essay.path, kept, device_words(request.user_agent.string))
+    answer = asked(ask_to_join(form.email.data, Wish(form.wishes, form.name.data or ""), origin))
+    if wants_json():
+        return jsonify(waiting="Open the link that we mailed to post it.", kept=kept), 202
+    return answer
 
 
 def _parent(form: CommentForm, essay: Essay) -> Comment | None:

@@ -19,7 +19,8 @@ from forum.essays.listing import (
     without_text,
     years_published,
 )
-from forum.web import page_number, require_found
+from forum.subscriptions.letters import Letter, Pace, pace_of
+from forum.web import page_number, person, require_found
 
 ARCHIVE_PER_PAGE = 100
 MOST_ACTIVE = 5
@@ -33,7 +34,7 @@ def home() -> str:
     """Show the newest essay, the others by year, and the discussions that are going on."""
     now = clock.now()
     page = _page(page_of(newest_essays(now), page_number(), PER_PAGE))
-    is_first = page.number == 1
+    is_first, user = page.number == 1, person()
     lead = page.rows[0] if is_first and page.rows else None
     return render_template(
         "pages/home.html",
@@ -42,6 +43,7 @@ def home() -> str:
         active_essays=_discussed(now) if is_first else [],
         page=page,
         address_of=addresses_of("/"),
+        without_essays=user is not None and pace_of(user, Letter.ESSAYS) == Pace.NEVER,
     )
 
 
@@ -81,13 +83,13 @@ def archive_year(year: int) -> str:
 @blueprint.get("/authors/<int:author_id>")
 def author(author_id: int) -> str:
     """Show who an author is and what they published."""
-    person = require_found(db.session.get(User, author_id))
-    page = page_of(newest_essays(clock.now(), Essay.author_id == person.id), page_number(), PER_PAGE)
-    if not page.total and not person.may_write:
+    writer = require_found(db.session.get(User, author_id))
+    page = page_of(newest_essays(clock.now(), Essay.author_id == writer.id), page_number(), PER_PAGE)
+    if not page.total and not writer.may_write:
         abort(404)
     return render_template(
         "pages/author.html",
-        author=person,
+        author=writer,
         years=by_year(_page(page).rows),
         page=page,
         address_of=addresses_of(f"/authors/{author_id}"),

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
@@ -58,14 +59,22 @@ def test_two_sign_ups_with_one_address_confirmed_at_once_make_one_account(cast: 
         assert count(app, User.email == email) == 1
 
 
-def test_two_people_who_want_one_name_at_once_get_it_once(cast: Cast, app: Flask) -> None:
+@pytest.mark.parametrize(("chosen", "answers"), [(True, [303, 422]), (False, [303, 303])])
+def test_two_people_who_want_one_name_at_once_get_it_once(
+    cast: Cast, app: Flask, chosen: bool, answers: list[int]
+) -> None:
     for n in range(ROUNDS):
         emails = [f"{half}{n}@mail.example" for half in ("one", "two")]
         for email in emails:
             cast.stranger.post("/sign-up", {"name": f"Ada {n}", "email": email})
         links = [link_in(last_mail(app, email)) for email in emails]
-        assert at_once([lambda link=link: cast.stranger.post(link) for link in links]) == [303, 422]
+        form = {"name": f"Ada {n}"} if chosen else {}
+        assert (
+            at_once([lambda link=link, form=form: cast.stranger.post(link, form) for link in links])
+            == answers
+        )
         assert count(app, User.name == f"Ada {n}") == 1
+        assert count(app, User.name == f"Ada {n} 2") == answers.count(303) - 1
 
 
 def test_one_address_wanted_by_two_accounts_at_once_goes_to_one(cast: Cast, app: Flask) -> None:

@@ -8,6 +8,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import func, select
 
+from forum.accounts.address import masked
 from forum.accounts.session import Session
 from forum.accounts.sign_in_link import Purpose, SignInLink
 from forum.accounts.signals import signed_in
@@ -106,7 +107,7 @@ def test_an_address_without_an_account_is_told_so_by_mail_and_gets_no_code(cast:
     assert visitor.post("/sign-in", {"email": UNKNOWN}).location == "/sign-in/check"
     (mail,) = mails_to(app, UNKNOWN)
     assert mail.subject == "There is no account with this address"
-    assert "http://localhost/sign-up" in mail.text
+    assert "http://localhost/subscribe" in mail.text
     assert "/sign-in/link/" not in mail.text + mail.html
     assert not any(character.isdigit() for character in mail.text)
 
@@ -363,7 +364,8 @@ def test_the_kept_comment_follows_every_way_in(
     assert sign_in(by_password, kept="abc-1", next="/archive").location == "/comments/1"
 
     by_code.post("/sign-in", {"email": KNOWN, "kept": "abc-2", "next": "/archive"})
-    assert sentence in words(by_code.get("/sign-in/check"))
+    waits = f"Not posted yet. Open the link we sent to {masked(KNOWN)} to post it."
+    assert waits in words(by_code.get("/sign-in/check"))
     answer = by_code.post("/sign-in/check", {"code": code_in(last_mail(app, KNOWN))})
     assert answer.location == "/comments/2"
 

@@ -103,24 +103,29 @@ def test_a_name_that_cannot_be_shown_is_refused_with_the_reason(cast: Cast) -> N
         assert 'id="name-error"' in answer.text
 
 
-def test_a_name_taken_meanwhile_is_asked_for_again_with_everything_kept(cast: Cast, app: Flask) -> None:
+def test_a_name_taken_meanwhile_gives_way_to_the_free_one_next_to_it(cast: Cast, app: Flask) -> None:
     visitor, elsewhere = cast.stranger, cast.stranger
     visitor.post("/sign-up", {"name": "Newly Here", "email": NEW, "password": PASSWORD, "next": "/archive"})
     mail = last_mail(app, NEW)
     cast.user("newly  here", email="quicker@mail.example")
+    for page in (elsewhere.get(link_in(mail)), visitor.get("/sign-in/check")):
+        assert 'value="Newly Here 2"' in page.text
 
-    at_link = elsewhere.post(link_in(mail))
+    at_link = elsewhere.post(link_in(mail), {"name": "Newly Here"})
     assert at_link.status_code == 422
     assert "Choose another" in words(at_link)
     assert 'value="Newly Here"' in at_link.text
 
-    at_code = visitor.post("/sign-in/check", {"code": code_in(mail)})
+    at_code = visitor.post("/sign-in/check", {"code": code_in(mail), "name": "Newly Here"})
     assert at_code.status_code == 422
     assert 'value="Newly Here"' in at_code.text
     assert f'value="{code_in(mail)}"' in at_code.text
-    answer = visitor.post("/sign-in/check", {"code": code_in(mail), "name": "Newly Here Too"})
+    answer = visitor.post("/sign-in/check", {"code": code_in(mail)})
     assert (answer.status_code, answer.location) == (303, "/archive")
     assert sign_in(cast.stranger, NEW).status_code == 303
+    user = find(app)
+    assert user is not None
+    assert user.name == "Newly Here 2"
 
 
 def test_a_password_has_ten_to_two_hundred_characters_and_no_other_rule(cast: Cast) -> None:

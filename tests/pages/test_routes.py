@@ -4,10 +4,13 @@ from hashlib import sha256
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from forum.accounts.user import Role
+from forum.accounts.user import Role, User
 from forum.database import Base, db
+from forum.notifications.notice import Notice, notify
+from forum.subscriptions.letters import Letter
 from tests.cast import Cast, Visitor, comment_id
 
 STRANGER, READER, MODERATOR, OTHER_AUTHOR, AUTHOR, ADMIN = ROLES = (
@@ -36,6 +39,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/authors/<int:author_id>"): EVERYONE,
     ("GET", "/tags/<tag>"): EVERYONE,
     ("GET", "/readers/<int:user_id>"): EVERYONE,
+    ("POST", "/readers/<int:user_id>/mute"): PEOPLE,
     ("GET", "/feed.xml"): EVERYONE,
     ("GET", "/robots.txt"): EVERYONE,
     ("GET", "/sitemap.xml"): EVERYONE,
@@ -57,6 +61,8 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/comments/<int:comment_id>/appeal"): set(),  # nothing was decided against it
     ("POST", "/comments/<int:comment_id>/react"): NOT_OWN_COMMENT,
     ("POST", "/comments/<int:comment_id>/report"): NOT_OWN_COMMENT,
+    ("POST", "/comments/<int:comment_id>/follow"): PEOPLE,
+    ("POST", "/comments/<int:comment_id>/mute"): PEOPLE,
     ("GET", "/sign-in"): EVERYONE,
     ("POST", "/sign-in"): EVERYONE,
     ("GET", "/sign-in/check"): EVERYONE,
@@ -66,6 +72,11 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/sign-in/link/<token>"): EVERYONE,
     ("POST", "/sign-in/link/<token>"): EVERYONE,
     ("POST", "/sign-in/link/<token>/again"): EVERYONE,
+    ("GET", "/subscribe"): EVERYONE,
+    ("POST", "/subscribe"): EVERYONE,
+    ("GET", "/unsubscribe/<token>"): EVERYONE,  # a mailed link, and the click of a mail program
+    ("POST", "/unsubscribe/<token>"): EVERYONE,
+    ("POST", "/unsubscribe/<token>/again"): EVERYONE,
     ("GET", "/sign-up"): EVERYONE,
     ("POST", "/sign-up"): EVERYONE,
     ("POST", "/sign-out"): EVERYONE,
@@ -79,6 +90,12 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/account/appearance"): PEOPLE,
     ("POST", "/account/appearance"): PEOPLE,
     ("GET", "/account/comments"): PEOPLE,
+    ("GET", "/account/letters"): PEOPLE,
+    ("POST", "/account/letters"): PEOPLE,
+    ("GET", "/account/notifications"): PEOPLE,
+    ("POST", "/account/notifications/read"): PEOPLE,
+    ("POST", "/account/notifications/<int:notice_id>/open"): set(),  # the notice is somebody else's
+    ("POST", "/account/notifications/<int:notice_id>/read"): set(),
     ("GET", "/account/name"): PEOPLE,
     ("POST", "/account/name"): PEOPLE,
     ("GET", "/account/password"): PEOPLE,
@@ -86,6 +103,11 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/account/sessions"): PEOPLE,
     ("POST", "/account/sessions/<int:session_id>/end"): set(),  # the session is somebody else's
     ("POST", "/account/sessions/end-others"): PEOPLE,
+    ("GET", "/account/subscription"): PEOPLE,
+    ("GET", "/account/subscription/cancel"): PEOPLE,
+    ("POST", "/account/subscription/cancel"): PEOPLE,
+    ("POST", "/account/subscription/free"): PEOPLE,
+    ("POST", "/account/subscription/resume"): PEOPLE,
     ("GET", "/desk/essays"): WRITERS,
     ("GET", "/desk/essays/new"): WRITERS,
     ("POST", "/desk/essays/new"): WRITERS,
@@ -132,6 +154,13 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/admin/users/<int:user_id>/sessions/end"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/suspend"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/unsuspend"): ADMINS,
+    ("POST", "/admin/users/<int:user_id>/subscription"): ADMINS,
+    ("GET", "/admin/users/subscriptions"): ADMINS,
+    ("POST", "/admin/users/subscriptions"): ADMINS,
+    ("GET", "/admin/subscriptions"): ADMINS,
+    ("POST", "/admin/subscriptions"): ADMINS,
+    ("GET", "/admin/tiers"): ADMINS,
+    ("POST", "/admin/tiers/<tier>"): ADMINS,
     ("GET", "/admin/audit"): ADMINS,
     ("GET", "/admin/settings"): ADMINS,
     ("POST", "/admin/settings"): ADMINS,
@@ -194,6 +223,10 @@ def sample(cast: Cast) -> dict[str, object]:
         session = db.session.execute(
             db.text("SELECT id FROM session WHERE user_id = :id"), {"id": someone}
         ).scalar_one()
+        them = select(User.id).where(User.id == someone)
+        notify(Letter.REPLIES, them, slug, title=slug, heading="answered you", url="/")
+        notice = db.session.scalar(select(Notice.id).where(Notice.user_id == someone))
+        db.session.commit()
     return {
         "slug": slug,
         "essay_id": essay_id,
@@ -202,8 +235,10 @@ def sample(cast: Cast) -> dict[str, object]:
         "user_id": someone,
         "author_id": cast.author.user_id,
         "session_id": session,
+        "notice_id": notice,
         "number": 1,
         "tag": "none",
+        "tier": "paid",
         "year": 2026,
         "token": "x" * 43,
         "version": "v",
@@ -246,7 +281,15 @@ def is_refusal(answer: TestResponse, method: str, role: str) -> bool:
 def is_open_to_all(answer: TestResponse) -> bool:
     rule = answer.request.path
     return rule.startswith(
-        ("/media/", "/dev/mail/", "/tags/", "/archive/", "/sign-in/link/", "/account/address/")
+        (
+            "/media/",
+            "/dev/mail/",
+            "/tags/",
+            "/archive/",
+            "/sign-in/link/",
+            "/account/address/",
+            "/unsubscribe/",
+        )
     )
 
 
