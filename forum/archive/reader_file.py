@@ -189,7 +189,7 @@ class ReaderFile:
 
     def _row(self, line: int, cells: list[str], now: datetime) -> Arrival | LeftOut:
         values = {
-            meaning: _without_guard(cell.strip())
+            meaning: _without_guard(cell).strip()
             for meaning, cell in zip(self._meanings, cells, strict=False)
             if meaning
         }

@@ -97,6 +97,7 @@ def import_readers(
                 db.session.commit()
             for outcome in outcomes:
                 counts[outcome.verdict] += 1
+            for outcome in outcomes:
                 report(outcome)
             before, at = at, file.bytes_read
             moved(at - before)
@@ -270,7 +271,7 @@ def _add(newcomers: list[_Newcomer]) -> set[str]:
     ]
     dialect_insert = sqlite_insert if is_sqlite() else postgresql_insert
     adding = dialect_insert(User).on_conflict_do_nothing().returning(User.email, User.id)
-    ids = dict(iter(db.session.execute(adding, rows).tuples()))
+    ids = dict(iter(db.session.execute(adding, rows)))
     arrived = [one.arrival for one in newcomers if one.arrival.address in ids]
     _insert(
         Choice,
