@@ -19,6 +19,7 @@ from forum.subscriptions.subscription import (
     Subscription,
     has_subscription_state,
 )
+from forum.subscriptions.tier import state_names, subscription_words
 from forum.text.names import name_key
 from forum.text.normal import one_line
 
@@ -51,13 +52,20 @@ class Question:
         """Tell whether anything is asked that may leave somebody out."""
         return bool(self.query or self.role or self.standing or self.subscription)
 
+    def parts(self) -> list[tuple[str, str]]:
+        """Return what narrows the list, as the address and forms name it."""
+        parts = (
+            ("q", self.query),
+            ("role", self.role),
+            ("standing", self.standing),
+            ("subscription", self.subscription),
+        )
+        return [(name, str(value)) for name, value in parts if value]
+
     def address(self, **changes: Any) -> str:
         """Return the address of this question, with some parts changed; what is not asked is left out."""
-        parts = {
-            "q": self.query,
-            "role": self.role or "",
-            "standing": self.standing or "",
-            "subscription": self.subscription or "",
+        parts: dict[str, Any] = {
+            **dict(self.parts()),
             "sort": self.sort,
             "order": "descending" if self.is_descending else "ascending",
         } | changes
@@ -133,21 +141,31 @@ def comment_counts(people: list[int]) -> dict[int, int]:
     return dict(iter(db.session.execute(counts.where(Comment.author_id.in_(people)))))
 
 
-def subscription_states(people: list[User], now: datetime) -> dict[int, State]:
-    """Return the state of each person's subscription; one query."""
-    ids = [one.id for one in people]
-    found = {
-        row.user_id: row.state(now)
-        for row in db.session.scalars(select(Subscription).where(Subscription.user_id.in_(ids)))
-    }
-    return {
-        one.id: found.get(one.id, State.FREE) if one.is_confirmed else State.UNCONFIRMED for one in people
-    }
+def subscriptions_in_words(people: list[User], now: datetime) -> dict[int, str]:
+    """Return each person's subscription with its dates in a phrase; two queries."""
+    ids, names = [one.id for one in people], state_names()
+    found = select(Subscription).where(Subscription.user_id.in_(ids))
+    rows = {row.user_id: row for row in db.session.scalars(found)}
+    return {one.id: _in_words(one, rows.get(one.id), names, now) for one in people}
+
+
+def ids_found(question: Question, most: int, now: datetime) -> list[int]:
+    """Return the ids of everybody whom a question finds, in order, `most` at most."""
+    found = _found(question, now).with_only_columns(User.id).order_by(User.id).limit(most)
+    return list(db.session.scalars(found))
 
 
 def last_seen(user: User) -> datetime | None:
     """Return when one of a person's browsers was last here."""
     return db.session.scalar(select(func.max(Session.last_seen_at)).where(Session.user_id == user.id))
+
+
+def _in_words(user: User, row: Subscription | None, names: Mapping[State, str], now: datetime) -> str:
+    state = row.state(now) if row else State.FREE
+    words = subscription_words(state, row, names)
+    if user.is_confirmed:
+        return words
+    return f"{names[State.UNCONFIRMED]}; {words}" if row else names[State.UNCONFIRMED]
 
 
 def _id_asked_for(query: str) -> int | None:

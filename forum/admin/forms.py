@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any
 
+from flask_wtf.file import FileField
 from wtforms import (
+    BooleanField,
     DateField,
     Field,
     HiddenField,
@@ -28,6 +31,9 @@ from wtforms.validators import (
 from forum import clock
 from forum.accounts.user import Role
 from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES, Premoderation
+from forum.subscriptions.periods import Deed, ending, extending, granting, last_moment
+from forum.subscriptions.subscription import Kind
+from forum.subscriptions.tier import Words
 from forum.text.names import BadName, clean_name
 from forum.text.normal import normalise, one_line
 from forum.web import Form
@@ -35,6 +41,10 @@ from forum.web import Form
 LONGEST_REASON = 300
 LONGEST_NOTE = 2_000
 LONGEST_SUSPENSION_DAYS = 3_650
+LONGEST_EXTENSION_DAYS = 3_650
+LONGEST_NAME = 60
+LONGEST_HOW = 300
+LONGEST_GIVES = 1_000
 
 
 class WholeNumber(IntegerField):
@@ -169,6 +179,121 @@ class NoteForm(ReasonForm):
     def words(self) -> str:
         """Return the note that was typed."""
         return self.note.data or ""
+
+
+class PeriodAct(StrEnum):
+    """What an admin does to periods; each is the button's verb."""
+
+    GRANT = "grant"
+    EXTEND = "extend"
+    END = "end"
+
+
+class PeriodForm(ReasonForm):
+    """What happens to the period of one person or of many: each act reads its own fields."""
+
+    act = RadioField(
+        "What to do",
+        choices=[
+            SelectChoice(PeriodAct.GRANT.value, "Grant a period"),
+            SelectChoice(PeriodAct.EXTEND.value, "Extend the period they have"),
+            SelectChoice(PeriodAct.END.value, "End the period they have"),
+        ],
+        validate_choice=False,
+        validators=[AnyOf([act.value for act in PeriodAct], "Choose what to do.")],
+    )
+    kind = SelectField("Which", choices=[], validate_choice=False)
+    until = Day("Until", validators=[Optional()])
+    days = WholeNumber(
+        "Or for days more",
+        validators=[
+            Optional(),
+            NumberRange(1, LONGEST_EXTENSION_DAYS, "Extend by %(min)d to %(max)d days."),
+        ],
+    )
+
+    def validate_kind(self, field: Field) -> None:
+        """Ask for a kind where one is granted. Raises: ValidationError."""
+        if self.act.data == PeriodAct.GRANT and field.data not in set(Kind):
+            raise ValidationError("Choose paid or complimentary.")
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Tell whether the form can be used; which ends it needs depends on the act."""
+        fine = super().validate(extra_validators)
+        if self.days.errors or self.until.errors or not (wrong := self._wrong_with_days()):
+            return fine
+        self.days.errors = [wrong]
+        return False
+
+    def _wrong_with_days(self) -> str:
+        has_days, has_date = self.days.data is not None, self.until.data is not None
+        if self.act.data != PeriodAct.EXTEND:
+            return "Days are for extending. Give a date." if has_days else ""
+        if has_days == has_date:
+            return (
+                "Give the days or the date, not both."
+                if has_days
+                else "Say until which date, or for how long."
+            )
+        return ""
+
+    def deed(self) -> Deed:
+        """Return what to do to each person's period, of a form that is valid."""
+        until = last_moment(self.until.data) if self.until.data else None
+        match PeriodAct(self.act.data):
+            case PeriodAct.GRANT:
+                return granting(Kind(self.kind.data), until)
+            case PeriodAct.EXTEND:
+                return extending(until=until, days=self.days.data)
+            case PeriodAct.END:
+                return ending(until)
+
+
+class PeriodFileForm(ReasonForm):
+    """A file of addresses with a kind and a date for each; its text travels in the form until it is used."""
+
+    file = FileField("File")
+    text = HiddenField()
+
+
+class TierForm(ReasonForm):
+    """What one tier says of itself."""
+
+    name = StringField(
+        "Name",
+        filters=[one_line],
+        validators=[
+            DataRequired("Give the tier a name."),
+            Length(max=LONGEST_NAME, message="Keep the name under %(max)d characters."),
+        ],
+    )
+    price = StringField(
+        "Price",
+        filters=[one_line],
+        validators=[Length(max=LONGEST_NAME, message="Keep the price under %(max)d characters.")],
+    )
+    gives = TextAreaField(
+        "What it gives",
+        filters=[normalise],
+        validators=[Length(max=LONGEST_GIVES, message="Keep this under %(max)d characters.")],
+    )
+    how = StringField(
+        "How to get it",
+        filters=[one_line],
+        validators=[Length(max=LONGEST_HOW, message="Keep this under %(max)d characters.")],
+    )
+    is_offered = BooleanField("Offer it to readers")
+
+    def words(self) -> Words:
+        """Return what was typed, of a form that is valid."""
+        lines = [line.strip() for line in (self.gives.data or "").splitlines()]
+        return Words(
+            name=self.name.data or "",
+            price=self.price.data or "",
+            gives="\n".join(line for line in lines if line),
+            how=self.how.data or "",
+            is_offered=self.is_offered.data,
+        )
 
 
 class SettingsForm(ReasonForm):

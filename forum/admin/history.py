@@ -1,6 +1,6 @@
 """What was done, in words: the audit log's entries and the history of one person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +26,14 @@ ACTS = {
     "role": "Role changed",
     "setting": "Setting changed",
     "sign-out": "Signed out",
+    "subscription-cancel": "Subscription cancelled",
+    "subscription-end": "Subscription ended",
+    "subscription-extend": "Subscription extended",
+    "subscription-free": "Went on as a free subscriber",
+    "subscription-grant": "Subscription granted",
+    "subscription-resume": "Cancelling of the subscription taken back",
     "suspend": "Suspended",
+    "tier": "Tier changed",
     "unban": "Ban lifted",
     "unsuspend": "Suspension lifted",
 }
@@ -199,7 +206,15 @@ def _details(entry: AuditEntry) -> Iterable[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return _period(value)
     return "nothing" if value in ("", None) else str(value)
+
+
+def _period(details: Mapping[str, str]) -> str:
+    ends_at = details.get("ends_at")
+    words = f"{details.get('kind')} " + (f"until {_day_of(ends_at)}" if ends_at else "without an end")
+    return f"{words}, cancelled" if "cancelled_at" in details else words
 
 
 def _day_of(moment: str) -> str:

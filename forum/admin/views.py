@@ -1,16 +1,18 @@
 """The pages about people: the list, one person and what may be done to them, and the ban, also for authors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 
 from forum import clock
 from forum.accounts.session import Session
 from forum.accounts.user import Role, Standing, User
+from forum.admin.batch import MOST_AT_ONCE
 from forum.admin.finding import (
     LONGEST_QUERY,
     STATES,
@@ -19,9 +21,17 @@ from forum.admin.finding import (
     find_people,
     last_seen,
     question_from,
-    subscription_states,
+    subscriptions_in_words,
 )
-from forum.admin.forms import NameForm, NoteForm, ReasonForm, RoleForm, SuspendForm
+from forum.admin.forms import (
+    NameForm,
+    NoteForm,
+    PeriodAct,
+    PeriodForm,
+    ReasonForm,
+    RoleForm,
+    SuspendForm,
+)
 from forum.admin.history import (
     history_of,
     notes_on,
@@ -53,7 +63,8 @@ from forum.moderation.people import (
     why_not_ban,
     why_not_manage,
 )
-from forum.subscriptions.subscription import Subscription
+from forum.subscriptions.subscription import Kind, State, Subscription
+from forum.subscriptions.tier import state_names
 from forum.web import page_number, person, refuse, require, require_found
 
 Answer: TypeAlias = str | Response | tuple[str, int]
@@ -82,11 +93,12 @@ def users() -> Answer:
         page=page,
         now=now,
         comments=comment_counts([one.id for one in people]),
-        subscriptions=subscription_states(people, now),
+        subscriptions=subscriptions_in_words(people, now),
         roles=_choices(Role),
         standings=_choices(Standing),
-        states=_choices(STATES),
+        states=[(state.value, words) for state, words in state_names().items() if state in STATES],
         longest=LONGEST_QUERY,
+        most_at_once=MOST_AT_ONCE,
     )
 
 
@@ -106,7 +118,7 @@ def role(user_id: int) -> Answer:
         change_role(actor, user, new, form.why)
         return f"The role of {user.name} is now {new.value}. They have to sign in again."
 
-    return _do(user_id, "role", form, deed)
+    return act_on(user_id, "role", form, deed)
 
 
 @blueprint.post("/admin/users/<int:user_id>/suspend")
@@ -119,7 +131,7 @@ def suspend_user(user_id: int) -> Answer:
         suspend(actor, user, until, form.why)
         return f"{user.name} is suspended until {until.strftime('%-d %B %Y, %H:%M UTC')}."
 
-    return _do(user_id, "suspend", form, deed, about_others=True)
+    return act_on(user_id, "suspend", form, deed, about_others=True)
 
 
 @blueprint.post("/admin/users/<int:user_id>/unsuspend")
@@ -131,7 +143,7 @@ def unsuspend(user_id: int) -> Answer:
         lift_suspension(actor, user, form.why)
         return f"The suspension of {user.name} is lifted."
 
-    return _do(user_id, "unsuspend", form, deed, about_others=True)
+    return act_on(user_id, "unsuspend", form, deed, about_others=True)
 
 
 @blueprint.post("/admin/users/<int:user_id>/hold")
@@ -143,7 +155,7 @@ def hold_user(user_id: int) -> Answer:
         hold(actor, user, form.why)
         return f"New comments of {user.name} wait for a moderator from now on."
 
-    return _do(user_id, "hold", form, deed, about_others=True)
+    return act_on(user_id, "hold", form, deed, about_others=True)
 
 
 @blueprint.post("/admin/users/<int:user_id>/release")
@@ -155,7 +167,7 @@ def release_user(user_id: int) -> Answer:
         release(actor, user, form.why)
         return f"Comments of {user.name} are treated like everyone’s again."
 
-    return _do(user_id, "release", form, deed, about_others=True)
+    return act_on(user_id, "release", form, deed, about_others=True)
 
 
 @blueprint.post("/admin/users/<int:user_id>/name")
@@ -168,7 +180,7 @@ def name(user_id: int) -> Answer:
         change_name(actor, user, form.wanted, form.why)
         return f"{old} is now called {user.name}."
 
-    return _do(user_id, "name", form, deed)
+    return act_on(user_id, "name", form, deed)
 
 
 @blueprint.post("/admin/users/<int:user_id>/notes")
@@ -180,7 +192,7 @@ def notes(user_id: int) -> Answer:
         write_note(actor, user, form.words)
         return "The note is kept."
 
-    return _do(user_id, "note", form, deed)
+    return act_on(user_id, "note", form, deed)
 
 
 @blueprint.post("/admin/users/<int:user_id>/sessions/<int:session_id>/end")
@@ -196,7 +208,7 @@ def end_session(user_id: int, session_id: int) -> Answer:
         end_one_session(actor, user, session, form.why)
         return f"One browser of {user.name} is signed out."
 
-    return _do(user_id, "sessions", form, deed)
+    return act_on(user_id, "sessions", form, deed)
 
 
 @blueprint.post("/admin/users/<int:user_id>/sessions/end")
@@ -208,7 +220,7 @@ def end_sessions(user_id: int) -> Answer:
         end_all_sessions(actor, user, form.why)
         return f"{user.name} is signed out everywhere."
 
-    return _do(user_id, "sessions", form, deed)
+    return act_on(user_id, "sessions", form, deed)
 
 
 @blueprint.get("/admin/users/<int:user_id>/ban")
@@ -253,16 +265,7 @@ def acting_admin() -> User:
     return actor
 
 
-def _found(user_id: int) -> User:
-    found: User = require_found(db.session.get(User, user_id))
-    return found
-
-
-def _page_of(user: User) -> str:
-    return f"/admin/users/{user.id}"
-
-
-def _do(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: bool = False) -> Answer:
+def act_on(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: bool = False) -> Answer:
     """Do one act on a person and go back to their page; what was typed stays there when it cannot be done."""
     actor, user = acting_admin(), _found(user_id)
     if about_others and (sentence := why_not_manage(actor, user, clock.now())):
@@ -277,6 +280,22 @@ def _do(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: b
     db.session.commit()
     flash(said, "ok")
     return redirect(_page_of(user), 303)
+
+
+def period_form(names: Mapping[State, str], *, empty: bool = False) -> PeriodForm:
+    """Return the form about periods, as it was sent or empty; its kinds are called as their tiers are."""
+    form = PeriodForm(formdata=None) if empty else PeriodForm()
+    form.kind.choices = [SelectChoice(kind.value, names[State(kind.value)]) for kind in Kind]
+    return form
+
+
+def _found(user_id: int) -> User:
+    found: User = require_found(db.session.get(User, user_id))
+    return found
+
+
+def _page_of(user: User) -> str:
+    return f"/admin/users/{user.id}"
 
 
 def _detail(
@@ -295,6 +314,8 @@ def _detail(
     }
     forms |= {key: ReasonForm(formdata=None) for key in ("unsuspend", "hold", "release", "sessions")}
     forms["suspend"] = SuspendForm(formdata=None)
+    names = state_names()
+    forms |= {act.value: period_form(names, empty=True) for act in PeriodAct}
     if failed is not None:
         forms[act] = failed
     for key, form in forms.items():
@@ -311,7 +332,7 @@ def _detail(
         why_not_ban=why_not_ban(actor, user, now),
         is_only_admin=is_only_admin(user),
         subscription=db.session.get(Subscription, user.id),
-        subscription_state=subscription_states([user], now)[user.id],
+        subscription_words=subscriptions_in_words([user], now)[user.id],
         comment_count=comment_counts([user.id]).get(user.id, 0),
         last_seen=last_seen(user),
         said=last_comments(user, actor),

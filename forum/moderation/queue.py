@@ -18,6 +18,7 @@ from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
 from forum.moderation.decisions import has_cause
 from forum.subscriptions.subscription import State, Subscription
+from forum.subscriptions.tier import state_names
 from forum.text.difference import Change, differences
 from forum.text.excerpt import first_line
 
@@ -36,15 +37,6 @@ CAUSES = {
     Cause.PERSON: "Held people",
 }
 """The parts of the queue by cause."""
-
-SUBSCRIPTIONS = {
-    State.UNCONFIRMED: "address not confirmed",
-    State.FREE: "free reader",
-    State.PAID: "supporter",
-    State.COMPLIMENTARY: "supporter by invitation",
-    State.GRACE: "supporter until lately",
-    State.LAPSED: "supporter once",
-}
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -390,15 +382,15 @@ def _public_words(comments: Sequence[Comment]) -> dict[int, str]:
 
 
 def _readers(users: dict[int, User], own: ColumnElement[bool], now: datetime) -> dict[int, Reader]:
-    """Return what is known of each writer, in five queries; what they wrote last on essays that meet `own`."""
+    """Return what is known of each writer, in six queries; what they wrote last on essays that meet `own`."""
     ids = list(users)
     periods = select(Subscription).where(Subscription.user_id.in_(ids))
     subscriptions = {period.user_id: period for period in db.session.scalars(periods)}
-    readers = {}
+    names, readers = state_names(), {}
     for user_id, user in users.items():
         period = subscriptions.get(user_id)
         state = period.state(now) if period else State.FREE
-        readers[user_id] = Reader(user, SUBSCRIPTIONS[state if user.is_confirmed else State.UNCONFIRMED])
+        readers[user_id] = Reader(user, names[state if user.is_confirmed else State.UNCONFIRMED])
     for user_id, removed, held in db.session.execute(_removed_and_waiting(ids)):
         readers[user_id].removed, readers[user_id].waiting = removed, held
     against = (

@@ -10,6 +10,9 @@ from forum.accounts.user import User
 from forum.database import Base, Moment, db, one_of, reference
 from forum.site.settings import site_settings
 
+DAY = "%-d %B %Y"
+"""How the days on which something ends are written."""
+
 
 class State(StrEnum):
     """The states of a subscription; they follow from its dates."""

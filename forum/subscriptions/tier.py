@@ -1,12 +1,13 @@
-"""What the tiers of subscription are called, cost and give, in the admin's words."""
+"""What the tiers of subscription are called, cost and give, in the admin's words, and a subscription in a phrase."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.database import Base, Line, Prose, db
-from forum.subscriptions.subscription import State
+from forum.subscriptions.subscription import DAY, State, Subscription
 
 
 class Tier(Base):
@@ -56,3 +57,39 @@ def tiers() -> dict[State, Words]:
         for row in db.session.scalars(select(Tier))
     }
     return {state: stored.get(state.value, usual) for state, usual in USUAL.items()}
+
+
+def change_tier(state: State, words: Words) -> None:
+    """Store the words for one tier; the caller has validated them and records the change in the audit log."""
+    row = db.session.get(Tier, state.value)
+    if row is None:
+        db.session.add(Tier(state=state.value, **asdict(words)))
+    else:
+        for name, value in asdict(words).items():
+            setattr(row, name, value)
+
+
+def state_names() -> dict[State, str]:
+    """Return what every state is called, the tiers as the admin calls them. One query."""
+    return {
+        State.NONE: "No subscription",
+        State.UNCONFIRMED: "Address not confirmed",
+        **{state: words.name for state, words in tiers().items()},
+        State.GRACE: "In grace",
+        State.LAPSED: "Lapsed",
+    }
+
+
+def subscription_words(state: State, subscription: Subscription | None, names: Mapping[State, str]) -> str:
+    """Return a subscription with its dates in a phrase: "Supporter until 2 May 2027". `names` is state_names()."""
+    if subscription is None or state in (State.NONE, State.UNCONFIRMED):
+        return names[state]
+    name = names[State(subscription.kind.value)]
+    if subscription.ends_at is None:
+        return f"{name}, without an end"
+    day = subscription.ends_at.strftime(DAY)
+    if state == State.LAPSED:
+        return f"{names[state]}; {name} until {day}"
+    if state == State.GRACE:
+        return f"{name} until {day}, in grace until {subscription.grace_until.strftime(DAY)}"
+    return f"{name}, cancelled, ends on {day}" if subscription.cancelled_at else f"{name} until {day}"

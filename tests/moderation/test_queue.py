@@ -26,7 +26,7 @@ from tests.moderation.stage import Scene
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 17, "/moderation/log": 8}
+QUERIES = {"/moderation": 18, "/moderation/log": 8}
 """With the session, the settings and the beginning of the transaction."""
 
 
@@ -144,7 +144,7 @@ def test_beside_a_card_stands_what_is_known_of_its_writer(scene: Scene, cast: Ca
     scene.done(cast.author, scene.held("A bad one."), "reject", reason="unkind")
     scene.held("A better one.")
     page = words(cast.author.get("/moderation"))
-    assert "supporter, joined" in page
+    assert "Supporter, joined" in page
     assert "1 waiting, 0 posted, 1 removed" in page
     assert "rejected" in page
     assert "@mail.example" not in page
