@@ -1,6 +1,7 @@
 """Every command of `forum`, a few lines each."""
 
 import json
+import mailbox
 import os
 import signal
 import sys
@@ -30,10 +31,13 @@ from forum.demo.load import Amount, load
 from forum.demo.story import tell_story
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
+from forum.jobs import JOBS
+from forum.outbox.bounces import NotUnderstood, bounces_in, keep
 from forum.outbox.worker import run_worker
 from forum.pages.health import find_problems
 from forum.server import serve
 from forum.site.audit import record
+from forum.site.settings import site_settings
 from forum.text.names import BadName
 
 forum = FlaskGroup(
@@ -57,7 +61,10 @@ def essays() -> None:
 @click.option("--author", "email", required=True, help="The address of the author's account.")
 @click.option("--publish", is_flag=True, help="Publish them, at the moments that the files give, or now.")
 def import_files(files: tuple[Path, ...], email: str, publish: bool) -> None:
-    """Import .md files with front matter and .txt files; all of them, or none when one is refused."""
+    """Import .md files with front matter and .txt files; all of them, or none when one is refused.
+
+    Nothing is sent to subscribers, also with --publish.
+    """
     try:
         imported = import_essays(files, find_author(email), publish=publish)
         db.session.commit()
@@ -97,13 +104,13 @@ def run_server(host: str, port: int, workers: int) -> None:
     "--with-parent", is_flag=True, help="Stop when standard input is closed, as by the end of the server."
 )
 def work(with_parent: bool) -> None:
-    """Send the mails of the outbox until stopped."""
+    """Send the mails of the outbox, and do what is due between them, until stopped."""
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
     if with_parent:
         Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
-    run_worker(stop)
+    run_worker(stop, JOBS, lambda: site_settings().mails_per_minute)
 
 
 @forum.command("check")
@@ -197,6 +204,36 @@ def export_reader_file(file: str) -> None:
     except OSError as error:
         raise click.ClickException(f"{file}: cannot be written: {error.strerror}.") from None
     click.echo(f"{written:,} readers exported.", err=True)
+
+
+@forum.group("bounces")
+def bounces() -> None:
+    """Learn from mails that came back."""
+
+
+@bounces.command("read")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def read_bounces(file: Path) -> None:
+    """Read a mailbox of bounce messages: who is gone for good gets no mail any more. Reading it twice is once."""
+    told = {"gone for good": 0, "back for now": 0, "known before": 0, "not understood": 0}
+    try:
+        for one in bounces_in(file):
+            if isinstance(one, NotUnderstood):
+                told["not understood"] += 1
+                click.echo(f"Not understood: {one.subject or 'a message without a subject'}")
+                continue
+            address = keep(one)
+            db.session.commit()
+            kind = ("gone for good" if one.is_permanent else "back for now") if address else "known before"
+            told[kind] += 1
+            if address:
+                click.echo(f"{address}, {kind} ({one.status}): {one.words or 'no reason was given'}")
+    except (OSError, mailbox.Error) as error:
+        why = getattr(error, "strerror", None) or "there is no such file"
+        raise click.ClickException(f"{file}: cannot be read: {why}.") from None
+    if not any(told.values()):
+        raise click.ClickException(f"{file}: there is no message in it. A mailbox file begins with “From ”.")
+    click.echo(", ".join(f"{count:,} {words}" for words, count in told.items()) + ".")
 
 
 def _tell_row(outcome: Outcome) -> None:

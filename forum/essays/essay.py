@@ -114,15 +114,19 @@ class Essay(Base):
 
     def readers(self, now: datetime) -> ColumnElement[bool]:
         """Return the condition on users that matches `may_read_whole()` in SQL."""
-        editors = (User.role == Role.ADMIN) | ((User.id == self.author_id) & (User.role == Role.AUTHOR))
-        if not self.is_published(now):
-            return editors
+        return self.readers_once_public(now) if self.is_published(now) else self._editors()
+
+    def readers_once_public(self, now: datetime) -> ColumnElement[bool]:
+        """Return the condition on users who may read all of it as soon as it is published."""
         if self.access == Access.PUBLIC:
             return true()
-        staff = editors | (User.role == Role.MODERATOR)
+        staff = self._editors() | (User.role == Role.MODERATOR)
         if self.access == Access.SUBSCRIBERS:
             return staff | User.email_confirmed_at.is_not(None)
         return or_(staff, *(has_subscription_state(state, now) for state in READ_PAID))
+
+    def _editors(self) -> ColumnElement[bool]:
+        return (User.role == Role.ADMIN) | ((User.id == self.author_id) & (User.role == Role.AUTHOR))
 
     @property
     def path(self) -> str:

@@ -114,8 +114,13 @@ class SettingsForm(Form):
 
 
 class PublishForm(Form):
-    """When an essay is to appear; the time is in UTC. `version` is that of the draft which was shown."""
+    """Where and when an essay is to appear; the time is in UTC. `version` is that of the draft which was shown."""
 
+    where = RadioField(
+        "Where should it appear?",
+        choices=_choices({"mail": "On the site and by e-mail", "site": "On the site only"}),
+        default="site",  # of a form that does not ask: nobody gets a mail that was not wished for
+    )
     when = RadioField(
         "When should it appear?",
         choices=_choices({"now": "Now", "later": "At a time of my choice"}),
@@ -124,6 +129,11 @@ class PublishForm(Form):
     date = DateField("Date", validators=[Optional()])
     time = TimeField("Time, in UTC", validators=[Optional()])
     version = HiddenField(filters=[lambda typed: typed or "0"])
+
+    @property
+    def is_to_be_sent(self) -> bool:
+        """Tell whether subscribers are to get it by mail."""
+        return bool(self.where.data == "mail")
 
     @property
     def moment(self) -> datetime | None:

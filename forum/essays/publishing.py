@@ -18,6 +18,7 @@ from forum.essays.drafting import check_lengths, draft_words, has_unpublished_wo
 from forum.essays.essay import Access, CommentPolicy, Essay, EssayTag
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayRevision, EssayWords
+from forum.essays.sending import show_again, stop_sending, take_wish_back
 from forum.site.audit import record
 from forum.site.settings import Premoderation
 from forum.text.essay import EssayRejected, EssayText, render_essay
@@ -144,7 +145,7 @@ def publish_essay(essay: Essay, at: datetime | None = None, by: User | None = No
 
 
 def unschedule(essay: Essay, by: User | None = None) -> None:
-    """Make a scheduled essay a draft again.
+    """Make a scheduled essay a draft again, which is not to be sent.
 
     Raises: EssayRefused, for the author, when it came out meanwhile.
     """
@@ -152,25 +153,28 @@ def unschedule(essay: Essay, by: User | None = None) -> None:
     if essay.published_at is not None and essay.published_at <= clock.now():
         raise EssayRefused("time", "The essay has come out meanwhile. You can withdraw it.")
     essay.published_at = None
+    take_wish_back(essay)
     _note(essay, by, "unschedule")
 
 
 def withdraw_essay(essay: Essay, by: User | None = None, reason: str = "") -> None:
-    """Take a published essay away from readers; its address says so from now on."""
+    """Take a published essay away from readers; its address says so from now on, and no mail with it leaves."""
     lock_essay(essay, by)
     if not essay.is_published(clock.now()):
         return
     essay.withdrawn_at = clock.now()
+    stop_sending(essay)
     _bump(essay)
     _note(essay, by, "withdraw", reason)
 
 
 def republish(essay: Essay, by: User | None = None) -> None:
-    """Bring a withdrawn essay back, with the date that it had and its discussion."""
+    """Bring a withdrawn essay back, with the date that it had and its discussion. It is not sent again."""
     lock_essay(essay, by)
     if essay.withdrawn_at is None:
         return
     essay.withdrawn_at = None
+    show_again(essay)
     _bump(essay)
     _note(essay, by, "republish")
 

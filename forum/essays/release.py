@@ -1,6 +1,6 @@
-"""The author's desk: publish now or later, withdraw, and go back to what an essay said before."""
+"""The author's desk: publish now or later, send, withdraw, and go back to what an essay said before."""
 
-from datetime import datetime
+from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request
 from sqlalchemy import select
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db, page_of
-from forum.essays.desk import Answer, changes_between, essay_to_edit, render_apart
+from forum.essays.desk import Answer, changes_between, essay_to_edit, render_apart, writer
 from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, lock_essay
 from forum.essays.essay import Essay
 from forum.essays.forms import PublishForm, WithdrawForm, version_number
@@ -26,21 +26,35 @@ from forum.essays.publishing import (
 )
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayRevision, EssayWords
+from forum.essays.sending import (
+    audience,
+    progress,
+    send_failed_again,
+    send_test,
+    sending_of,
+    take_wish_back,
+    wish_to_send,
+)
+from forum.limits import limit
+from forum.outbox.suppression import is_suppressed
 from forum.text.essay import EssayText
 from forum.web import page_number, require_found
 
 MOST_REVISIONS = 10**9
 """More than the column holds would be an error in PostgreSQL."""
 
+TESTS_AN_HOUR = 20
+
 blueprint = Blueprint("essay_release", __name__)
 
 
 @blueprint.get("/desk/essays/<int:essay_id>/publish")
 def publish_page(essay_id: int) -> Answer:
-    """Ask when the essay should appear, and list what is still to be mended."""
+    """Ask where and when the essay should appear, and what is still to be mended; once out, tell how it is sent."""
     essay, _ = essay_to_edit(essay_id)
-    form = PublishForm(formdata=None, version=str(draft_version(essay)))
+    form = PublishForm(formdata=None, where="mail", version=str(draft_version(essay)))
     if state_of(essay, clock.now()) == "scheduled" and essay.published_at is not None:
+        form.where.data = "mail" if sending_of(essay) else "site"
         form.when.data = "later"
         form.date.data, form.time.data = essay.published_at.date(), essay.published_at.time()
     return _publish_page(essay, form, _problems(essay))
@@ -73,8 +87,49 @@ def publish(essay_id: int) -> Answer:
         changed = "The essay was saved in another window meanwhile. Look at it again before you publish it."
         return _publish_page(essay, form, [changed]), 409
     publish_essay(essay, form.moment, by=user)
+    if form.is_to_be_sent:
+        wish_to_send(essay, user)
+    else:
+        take_wish_back(essay)
     db.session.commit()
-    return _published(essay, form.moment)
+    return _published(essay, form)
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/test")
+def mail_test(essay_id: int) -> Answer:
+    """Mail the draft to who asks, as readers would get it."""
+    essay, user = essay_to_edit(essay_id)
+    words = draft_words(essay)
+    try:
+        text = render_apart(words) if words != essay.words or not essay.html else None
+    except EssayRefused as refusal:
+        flash(f"No test was sent. {refusal}", "danger")
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
+    essay, user = essay_to_edit(essay_id)
+    limit("test-mail", str(user.id), TESTS_AN_HOUR, timedelta(hours=1))
+    if is_suppressed(user.email):
+        flash("No test was sent: mail to your address came back. An admin can let it through again.", "warn")
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
+    shown = text or essay
+    mails = send_test(essay, words, shown.html, shown.preview_html, user)
+    db.session.commit()
+    sent = "A test is" if mails == 1 else "Two tests, of the whole and of its opening, are"
+    flash(f"{sent} on the way to {user.email}.")
+    return redirect(f"/desk/essays/{essay_id}/publish", 303)
+
+
+@blueprint.post("/desk/essays/<int:essay_id>/send-again")
+def send_again(essay_id: int) -> Answer:
+    """Try once more what was given up of an essay's mails."""
+    essay, _ = essay_to_edit(essay_id)
+    try:
+        mails = send_failed_again(essay)
+    except EssayRefused as refusal:
+        flash(str(refusal), "warn")
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
+    db.session.commit()
+    flash(f"{mails:,} {'mail is' if mails == 1 else 'mails are'} tried again.")
+    return redirect(f"/desk/essays/{essay_id}/publish", 303)
 
 
 @blueprint.post("/desk/essays/<int:essay_id>/unschedule")
@@ -171,15 +226,22 @@ def _take_over(
         update_essay(essay, editor, words, text)
 
 
-def _published(essay: Essay, moment: datetime | None) -> Answer:
-    if moment is None:
-        flash("Published. Everyone can find it now.")
-        return redirect(essay.path, 303)
-    flash(f"Scheduled for {moment.strftime('%-d %B %Y, %H:%M UTC')}.")
-    return redirect(f"/desk/essays/{essay.id}", 303)
+def _published(essay: Essay, form: PublishForm) -> Answer:
+    if form.moment is not None:
+        flash(f"Scheduled for {form.moment.strftime('%-d %B %Y, %H:%M UTC')}.")
+        return redirect(f"/desk/essays/{essay.id}", 303)
+    if form.is_to_be_sent:
+        flash("Published. Everyone can find it now, and it is being sent.")
+        return redirect(f"/desk/essays/{essay.id}/publish", 303)
+    flash("Published. Everyone can find it now.")
+    return redirect(essay.path, 303)
 
 
 def _publish_page(essay: Essay, form: PublishForm, problems: list[str], *, review: bool = False) -> str:
+    now = clock.now()
+    state = state_of(essay, now)
+    is_to_come = state in ("draft", "scheduled")
+    moment = form.moment if review else essay.published_at
     return render_template(
         "essays/publish.html",
         essay=essay,
@@ -187,8 +249,11 @@ def _publish_page(essay: Essay, form: PublishForm, problems: list[str], *, revie
         problems=problems,
         unfinished=unfinished_lines(draft_words(essay).source),
         review=review,
-        state=state_of(essay, clock.now()),
+        state=state,
         words=draft_words(essay),
+        audience=audience(essay, moment or now) if is_to_come else None,
+        progress=progress(essay, now),
+        is_admin=writer().is_admin,
     )
 
 

@@ -32,7 +32,7 @@ def test_publishing_says_in_one_sentence_what_will_happen_and_then_does_it(cast:
     review = cast.author.post(f"/desk/essays/{essay}/publish", {"when": "now", "version": "0"})
     assert review.status_code == 200
     sentence = (
-        "At once, “Ready” will appear on Slack Water at http://localhost/essays/ready, for everyone to read"
+        "At once, “Ready” will be published on Slack Water at http://localhost/essays/ready, for everyone to read"
     )
     assert sentence in words(review)
     assert cast.stranger.get("/essays/ready").status_code == 404
@@ -66,7 +66,7 @@ def test_a_scheduled_essay_appears_by_its_date_and_not_before(cast: Cast) -> Non
     moment = datetime(2031, 5, 6, 9, 0, tzinfo=UTC)
     form = {"when": "later", "date": "2031-05-06", "time": "09:00", "version": "0"}
     review = cast.author.post(f"/desk/essays/{essay}/publish", form)
-    assert "On 6 May 2031 at 09:00 UTC, “Later” will appear" in words(review)
+    assert "On 6 May 2031 at 09:00 UTC, “Later” will be published" in words(review)
     done = cast.author.post(f"/desk/essays/{essay}/publish", form | {"confirm": "1"})
     assert done.location == f"/desk/essays/{essay}"
     assert cast.read(Essay, essay).published_at == moment

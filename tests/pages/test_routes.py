@@ -122,6 +122,8 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/desk/essays/<int:essay_id>/publish"): OWN_ESSAY,
     ("POST", "/desk/essays/<int:essay_id>/publish"): OWN_ESSAY,
     ("POST", "/desk/essays/<int:essay_id>/republish"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/send-again"): OWN_ESSAY,
+    ("POST", "/desk/essays/<int:essay_id>/test"): OWN_ESSAY,
     ("POST", "/desk/essays/<int:essay_id>/unschedule"): OWN_ESSAY,
     ("GET", "/desk/essays/<int:essay_id>/withdraw"): OWN_ESSAY,
     ("POST", "/desk/essays/<int:essay_id>/withdraw"): OWN_ESSAY,
