@@ -11,6 +11,7 @@ from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
 from forum.admin.site_views import blueprint as admin_site
+from forum.admin.subscription_views import blueprint as admin_subscriptions
 from forum.admin.views import blueprint as admin
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
@@ -32,13 +33,14 @@ from forum.pages.health import blueprint as health
 from forum.pages.home import blueprint as home
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
-from forum.subscriptions.tier import Tier  # noqa: F401
+from forum.subscriptions.account_views import blueprint as subscription
 from forum.web import init_web, person
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     outbox,
     accounts,
     account,
+    subscription,
     discussion,
     essay,
     comment,
@@ -47,6 +49,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     moderation,
     admin,
     admin_site,
+    admin_subscriptions,
     home,
     feeds,
     essay_editor,
