@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from typing import Any
 
 from granian.constants import Interfaces
@@ -63,7 +62,7 @@ class MailProcess:
         self._keeper.start()
 
     def stop(self) -> None:
-        """Let the worker finish the mail in its hands, then end."""
+        """Let the worker finish the mail in its hands and give back what else it had claimed, then end."""
         self._stopping.set()
         child = self._child
         if child is not None and child.stdin is not None:
@@ -78,4 +77,4 @@ class MailProcess:
             command = [sys.executable, "-m", "forum", "worker", "--with-parent"]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE)
             self._child.wait()
-            time.sleep(RESTART_WAIT_SECONDS)
+            self._stopping.wait(RESTART_WAIT_SECONDS)

@@ -1,5 +1,6 @@
 """Addresses that get no mail any more, and the bounces that tell of them."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from sqlalchemy import String, delete, select
@@ -47,6 +48,11 @@ class Bounce(Base):
 def is_suppressed(address: str) -> bool:
     """Tell whether an address gets no mail any more."""
     return db.session.scalar(select(Suppression.address).where(Suppression.address == address)) is not None
+
+
+def suppressed_among(addresses: Collection[str]) -> set[str]:
+    """Return those addresses, in the spelling of accounts, that get no mail any more. One query."""
+    return set(db.session.scalars(select(Suppression.address).where(Suppression.address.in_(addresses))))
 
 
 def suppress(address: str, why: Why, note: str = "", by_id: int | None = None) -> None:

@@ -1,6 +1,6 @@
 """Whether the process answers, and whether what it stands on is well: for proxies, monitors and `forum check`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from forum import clock
 from forum.database import db
+from forum.outbox.mail_server import mail_server
 from forum.outbox.message import Message
 
 MAIL_IS_LATE = timedelta(minutes=10)
@@ -31,7 +32,7 @@ def readyz() -> tuple[Response, int]:
 
 
 def find_problems() -> list[str]:
-    """Return what is not well, a sentence each; nothing when the site is ready. Two queries."""
+    """Return what is not well, a sentence each; nothing when the site is ready. Three queries."""
     try:
         with db.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
@@ -40,8 +41,23 @@ def find_problems() -> list[str]:
             return [
                 f"The database is at migration {current or 'none'}, the program needs {head}: forum db upgrade."
             ]
-        waiting = Message.sent_at.is_(None) & (Message.not_before < clock.now() - MAIL_IS_LATE)
-        late = db.session.scalar(select(func.count(Message.id)).where(waiting)) or 0
+        return _problems_of_mail(clock.now() - MAIL_IS_LATE)
     except SQLAlchemyError as error:
         return [f"The database does not answer: {type(error).__name__}."]
-    return [f"{late} mails wait for more than 10 minutes: is the worker running?"] if late else []
+
+
+def _problems_of_mail(late: datetime) -> list[str]:
+    """Return what keeps mails from leaving. What only waits because others leave first is no problem."""
+    server = mail_server()
+    if server is not None and server.failing_since is not None:
+        minutes = (clock.now() - server.failing_since) // timedelta(minutes=1)
+        return (
+            [f"The mail server has taken no mail for {minutes} minutes."]
+            if server.failing_since < late
+            else []
+        )
+    if server is not None and server.last_sent_at is not None and server.last_sent_at > late:
+        return []
+    waiting = select(func.count(Message.id)).where(Message.is_open(), Message.not_before < late)
+    count = db.session.scalar(waiting) or 0
+    return [f"{count} mails wait for more than 10 minutes: is the worker running?"] if count else []

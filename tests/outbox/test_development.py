@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from tests.cast import Cast, words
-from tests.outbox.test_worker import put
+from tests.outbox.mails import put, put_letters
 
 
 def test_mails_are_listed_newest_first_and_their_links_can_be_followed(cast: Cast, app: Flask) -> None:
@@ -15,6 +15,12 @@ def test_mails_are_listed_newest_first_and_their_links_can_be_followed(cast: Cas
     assert '<a href="http://localhost/sign-in/link/abc"' in mail.text
     assert "second@mail.example" in mail.text
     assert cast.stranger.get(f"/dev/mail/{second + first + 1}").status_code == 404
+
+
+def test_letters_are_shown_with_the_words_that_they_share(cast: Cast, app: Flask) -> None:
+    [letter] = put_letters(app, 1)
+    assert "A letter" in words(cast.stranger.get("/dev/mail"))
+    assert "Words." in words(cast.stranger.get(f"/dev/mail/{letter}"))
 
 
 def test_an_empty_outbox_says_so(cast: Cast) -> None:
