@@ -20,10 +20,10 @@ from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
-from forum.essays.sending import Sending  # noqa: F401
 from forum.moderation.views import blueprint as moderation
-from forum.notifications.notice import Notice  # noqa: F401
+from forum.notifications.views import blueprint as letters
 from forum.outbox.mail_server import MailServer  # noqa: F401
+from forum.outbox.mime import ascii_domain
 from forum.outbox.suppression import Suppression  # noqa: F401
 from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
@@ -31,9 +31,12 @@ from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
 from forum.pages.health import blueprint as health
 from forum.pages.home import blueprint as home
+from forum.pages.inbox import blueprint as inbox
 from forum.pages.profile import blueprint as profile
 from forum.site.settings import site_settings
 from forum.subscriptions.account_views import blueprint as subscription
+from forum.subscriptions.unsubscribe import blueprint as unsubscribe
+from forum.subscriptions.views import blueprint as subscribe
 from forum.web import init_web, person
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -41,10 +44,14 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     accounts,
     account,
     subscription,
+    subscribe,
     discussion,
     essay,
     comment,
     profile,
+    inbox,
+    letters,
+    unsubscribe,
     health,
     moderation,
     admin,
@@ -93,7 +100,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         SITE_NAME=settings.site_name,
         SMTP_URL=settings.smtp_url,
         MAIL_FROM=settings.mail_from,
-        MAIL_DOMAIN=settings.mail_from.rpartition("@")[2],
+        MAIL_DOMAIN=ascii_domain(settings.mail_from.rpartition("@")[2]),
         RATE_LIMITS=settings.rate_limits,
         IS_PRODUCTION=settings.is_production,
         TRUSTED_HOSTS=settings.trusted_hosts,

@@ -1,10 +1,11 @@
 """One comment on a page of its own, with what is around it and every act its reader may do, as plain forms."""
 
-from flask import Blueprint, abort, jsonify, redirect, render_template
+from datetime import timedelta
+
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request
 from markupsafe import Markup
 
 from forum import clock
-from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
@@ -14,11 +15,16 @@ from forum.discussion.report import REASONS
 from forum.discussion.rights import Act, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
 from forum.essays.essay import CommentPolicy, Essay
+from forum.limits import limit
 from forum.moderation.decisions import open_appeal
-from forum.pages.essay import thread_html, with_own_parts
+from forum.notifications.watch import ThreadWatch, unwatch, watch, watch_of
+from forum.pages.essay import OwnParts, own_parts, put_own_parts, thread_html
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
-from forum.web import person, require_found, wants_json
+from forum.web import person, require, require_found, safe_path, wants_json
+
+WATCHES_AN_HOUR = 200
+"""More than a person does by hand; each may store a row."""
 
 blueprint = Blueprint("comment", __name__)
 
@@ -36,6 +42,9 @@ def comment_page(comment_id: int) -> Answer:
         return jsonify(as_json(comment))
     node = comment_with_replies(essay, comment)
     own = user is not None and comment.author_id == user.id
+    parents = parents_of(essay, comment) if Act.READ in may else []
+    ids = [seen.id for seen in [*parents, node, *walk(node.replies)]]
+    parts = own_parts(user, essay, ids, may, top=node.id) if Act.READ in may else {}
     unseen = may_read_newest(user, essay, comment, now)
     return render_template(
         "pages/comment.html",
@@ -47,8 +56,11 @@ def comment_page(comment_id: int) -> Answer:
         may=may,
         # Whoever may answer this comment may answer those below it, also in the thread that they alone may go on with.
         may_below=in_general | (may & {Act.REPLY}),
-        parents=parents_of(essay, comment) if Act.READ in may else [],
-        replies=_replies(node, user, essay, may) if Act.READ in may else "",
+        parents=parents,
+        replies=_replies(node, parts) if Act.READ in may else "",
+        with_own=lambda html: put_own_parts(html, parts),
+        muted_ids={comment_id for kind, comment_id in parts if kind == "fold"},
+        watched=watch_of(user, comment.root_comment_id) if user is not None else None,
         place=place_of(comment, essay),
         refusal=why_no_stranger(essay, now) if user is None else why_not(user, essay, now),
         lacks_subscription=user is not None and is_about_subscription(user, essay, now),
@@ -67,10 +79,52 @@ def reply_page(comment_id: int) -> Answer:
     return redirect(f"/comments/{comment_id}#compose", 303)
 
 
-def _replies(node: Node, user: User | None, essay: Essay, may: frozenset[Act]) -> Markup:
+@blueprint.post("/comments/<int:comment_id>/follow")
+def follow_thread(comment_id: int) -> Answer:
+    """Follow the thread that a comment is in, or stop following it: `stop` in the form says which."""
+    return _change_watch(comment_id, is_muted=False)
+
+
+@blueprint.post("/comments/<int:comment_id>/mute")
+def mute_thread(comment_id: int) -> Answer:
+    """Hear nothing of the thread that a comment is in, or hear of it again: `stop` in the form says which."""
+    return _change_watch(comment_id, is_muted=True)
+
+
+def _change_watch(comment_id: int, *, is_muted: bool) -> Answer:
+    """Follow or mute a thread, or stop that.
+
+    Stopping is for everybody at any time, muting for who sees the comment, since they may hear of its thread.
+    """
+    user = person()
+    require(user is not None)
+    limit("watch", str(user.id), WATCHES_AN_HOUR, timedelta(hours=1))
+    comment: Comment = require_found(db.session.get(Comment, comment_id))
+    thread_id, watched = comment.root_comment_id, watch_of(user, comment.root_comment_id)
+    sees = may_see(user, comment.essay, comment, clock.now())
+    if watched is None and not sees:
+        abort(404)
+    if "stop" in request.form:
+        if watched is not None and watched.is_muted == is_muted:
+            unwatch(user, thread_id)
+    else:
+        require(sees and (is_muted or Act.FOLLOW in rights(user, comment.essay, None, clock.now())))
+        watch(user, thread_id, is_muted=is_muted)
+    db.session.commit()
+    sentence = _watch_words(watch_of(user, thread_id))
+    flash(sentence, "ok")
+    return redirect(safe_path(request.form.get("next"), otherwise=f"{comment.address}#mute-thread"), 303)
+
+
+def _watch_words(watched: ThreadWatch | None) -> str:
+    if watched is None:
+        return "From this thread you hear of answers to you."
+    return "You hear nothing of this thread any more." if watched.is_muted else "You follow this thread."
+
+
+def _replies(node: Node, parts: OwnParts) -> Markup:
     """Return what stands below a comment, the viewer's own waiting replies too; nothing where nothing does."""
-    ids = [below.id for below in walk(node.replies)]
-    html = with_own_parts(thread_html(node.replies), user, essay, ids, may, top=node.id)
+    html = put_own_parts(thread_html(node.replies), parts)
     return html if "<li" in html else Markup()
 
 

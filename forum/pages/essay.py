@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import and_, exists, or_, select
 
 from forum import clock
 from forum.accounts.user import User
@@ -21,12 +21,19 @@ from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
 from forum.essays.essay import CommentPolicy, Essay, find_essay
 from forum.notifications.follow import is_following
+from forum.notifications.watch import is_muted_by
 from forum.pages.gate import gate_before
 from forum.site.settings import site_settings
+from forum.subscriptions.letters import Letter, Pace, pace_of
 from forum.text.markdown import MAX_CHARACTERS
 from forum.web import page_number, person, wants_json
 
-MARKER = re.compile(r"<!--(own|liked|below):(\d+)-->")
+MARKER = re.compile(r"<!--(own|liked|fold|unfold|below):(\d+)-->")
+
+END_OF_FOLD = "</details>"
+
+OwnParts = dict[tuple[str, int], str]
+"""A viewer's own parts of a discussion: the HTML for the marker of that name at that comment."""
 
 blueprint = Blueprint("essay", __name__)
 
@@ -75,16 +82,28 @@ def thread_html(nodes: list[Node]) -> str:
     return render_template("discussion/_thread.html", nodes=nodes)
 
 
-def with_own_parts(
-    html: str, user: User | None, essay: Essay, ids: list[int], may: frozenset[Act], *, top: int | None = None
-) -> Markup:
-    """Put a viewer's own parts at the markers: their controls, their thanks, their waiting comments. Three queries.
+def with_own_parts(html: str, user: User | None, essay: Essay, ids: list[int], may: frozenset[Act]) -> Markup:
+    """Put a viewer's own parts at the markers of a page of threads; see own_parts()."""
+    return put_own_parts(html, own_parts(user, essay, ids, may))
+
+
+def put_own_parts(html: str, parts: OwnParts) -> Markup:
+    """Put a viewer's own parts at the markers; the others go."""
+    return Markup(MARKER.sub(lambda found: parts.get((found[1], int(found[2])), ""), html))  # noqa: S704
+
+
+def own_parts(
+    user: User | None, essay: Essay, ids: list[int], may: frozenset[Act], *, top: int | None = None
+) -> OwnParts:
+    """Return a viewer's controls, thanks, waiting comments and folds of whom they muted. Two queries, a stranger none.
 
     `may` is what rights() says: who may not write here is offered no edit. `top` is the comment whose replies
     these are; without one, what stands below none of them goes to the end.
     """
-    parts = _own_parts(user, essay, ids, may, top) if user is not None else {}
-    return Markup(MARKER.sub(lambda found: parts.get((found[1], int(found[2])), ""), html))  # noqa: S704
+    if user is None:
+        return {}
+    may_write = Act.COMMENT in may
+    return _parts_of_comments(user, ids, may_write, top) | _waiting_parts(user, essay, ids, may_write, top)
 
 
 def _page(
@@ -116,6 +135,7 @@ def _page(
         lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
         first_is_held=user is not None and bool(causes_to_hold(user, essay, now)),
         following=user is not None and is_following(user, essay.id),
+        without_essays=user is not None and pace_of(user, Letter.ESSAYS) == Pace.NEVER,
         house_rules=site_settings().house_rules,
         supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
         max_characters=MAX_CHARACTERS,
@@ -129,19 +149,35 @@ def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime
     return None if Act.COMMENT in may else why_not(user, essay, now)
 
 
-def _own_parts(
-    user: User, essay: Essay, ids: list[int], may: frozenset[Act], top: int | None
-) -> dict[tuple[str, int], str]:
-    parts: dict[tuple[str, int], str] = {}
-    may_write = Act.COMMENT in may
-    mine = select(Comment.id).where(Comment.id.in_(ids), Comment.author_id == user.id, Comment.visible)
-    for comment_id in db.session.scalars(mine):
-        parts["own", comment_id] = render_template(
-            "discussion/_own.html", comment_id=comment_id, may_edit=may_write
+def _parts_of_comments(user: User, ids: list[int], may_write: bool, top: int | None) -> OwnParts:
+    """Return what a viewer has of their own at comments that everybody sees. One query."""
+    is_own = and_(Comment.author_id == user.id, Comment.visible)
+    thanks = select(Reaction.comment_id).where(Reaction.user_id == user.id, Reaction.comment_id == Comment.id)
+    is_thanked, is_muted = exists(thanks), is_muted_by(user, Comment.author_id)
+    rows = db.session.execute(
+        select(
+            Comment.id, User.name, is_own.label("own"), is_thanked.label("thanked"), is_muted.label("muted")
         )
-    thanked = select(Reaction.comment_id).where(Reaction.comment_id.in_(ids), Reaction.user_id == user.id)
-    is_liked = render_template("discussion/_liked.html")
-    parts |= {("liked", comment_id): is_liked for comment_id in db.session.scalars(thanked)}
+        .join(User, User.id == Comment.author_id)
+        .where(Comment.id.in_(ids), or_(is_own, is_thanked, is_muted))
+    )
+    is_liked, parts = render_template("discussion/_liked.html"), OwnParts()
+    for row in rows:
+        if row.own and row.id != top:
+            parts["own", row.id] = render_template(
+                "discussion/_own.html", comment_id=row.id, may_edit=may_write
+            )
+        if row.thanked:
+            parts["liked", row.id] = is_liked
+        if row.muted:
+            fold = render_template("discussion/_fold.html", name=row.name)
+            parts["fold", row.id], parts["unfold", row.id] = fold.removesuffix(END_OF_FOLD), END_OF_FOLD
+    return parts
+
+
+def _waiting_parts(user: User, essay: Essay, ids: list[int], may_write: bool, top: int | None) -> OwnParts:
+    """Return a viewer's own comments that others do not see, for the places below what they answer. One query."""
+    parts: OwnParts = {}
     waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
     for comment in unseen_comments_of(user, essay):
         place = _place(comment, ids, top)

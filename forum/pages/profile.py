@@ -1,6 +1,10 @@
-"""A person's own page and account: their comments, what became of each, and the discussions they follow."""
+"""A person's own page and account: their comments, what became of each, and what they follow or muted."""
 
-from flask import Blueprint, abort, render_template
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import joinedload
 
@@ -12,10 +16,15 @@ from forum.discussion.answers import Answer, waiting_sentence
 from forum.discussion.comment import Comment, Presence
 from forum.essays.essay import Access, Essay
 from forum.essays.listing import newest_essays
+from forum.limits import limit
 from forum.notifications.follow import Follow
-from forum.web import page_number, person, require, require_found
+from forum.notifications.watch import ThreadWatch, has_muted, mute_person, people_muted_by, unmute_person
+from forum.subscriptions.letters import NAMES, Pace, choices_of
+from forum.subscriptions.tier import subscription_of
+from forum.web import page_number, person, require, require_found, safe_path
 
 COMMENTS_PER_PAGE = 20
+MUTES_AN_HOUR = 60
 
 blueprint = Blueprint("profile", __name__)
 
@@ -26,17 +35,49 @@ def profile(user_id: int) -> Answer:
     user: User = require_found(db.session.get(User, user_id))
     public = and_(Comment.visible, Essay.published(clock.now()), Essay.access == Access.PUBLIC)
     page = _comments(user, page_number(), public)
-    return render_template("pages/profile.html", user=user, page=page, own=user == person())
+    viewer = person()
+    return render_template(
+        "pages/profile.html",
+        user=user,
+        page=page,
+        own=user == viewer,
+        is_muted=viewer is not None and has_muted(viewer, user),
+    )
+
+
+@blueprint.post("/readers/<int:user_id>/mute")
+def mute(user_id: int) -> Answer:
+    """Fold a person's comments for the reader who asks, or show them again: `stop` in the form says which."""
+    reader = person()
+    require(reader is not None)
+    limit("mute", str(reader.id), MUTES_AN_HOUR, timedelta(hours=1))
+    user: User = require_found(db.session.get(User, user_id))
+    require(user != reader)
+    if "stop" in request.form:
+        unmute_person(reader, user)
+        flash(f"The comments of {user.name} are shown again.", "ok")
+    else:
+        mute_person(reader, user)
+        flash(f"The comments of {user.name} are folded for you from now on.", "ok")
+    db.session.commit()
+    return redirect(safe_path(request.form.get("next"), otherwise=f"/readers/{user.id}"), 303)
 
 
 @blueprint.get("/account")
 def account() -> Answer:
-    """Show what the account holds, each with its page to change it, and the discussions that the person follows."""
+    """Show what the account holds, each with its page to change it, and what the person follows or muted."""
     user = person()
     require(user is not None)
     followed = select(Follow.essay_id).where(Follow.user_id == user.id)
-    essays = db.session.scalars(newest_essays(clock.now(), Essay.id.in_(followed))).all()
-    return render_template("pages/account.html", sessions=sessions_of(user), followed=essays)
+    return render_template(
+        "pages/account.html",
+        subscription=subscription_of(user, clock.now()),
+        sessions=sessions_of(user),
+        letters=[NAMES[letter] for letter, pace in choices_of(user).items() if pace != Pace.NEVER],
+        followed=db.session.scalars(newest_essays(clock.now(), Essay.id.in_(followed))).all(),
+        threads=_watched_threads(user),
+        muted_people=people_muted_by(user),
+    )
 
 
 @blueprint.get("/account/comments")
@@ -47,6 +88,15 @@ def own_comments() -> Answer:
     page = _comments(user, page_number(), Comment.presence != Presence.ERASED)
     states = {comment.id: _state(comment) for comment in page.rows}
     return render_template("pages/own_comments.html", user=user, page=page, states=states)
+
+
+def _watched_threads(user: User) -> Sequence[Any]:
+    """Return the threads that a person follows or has muted: (thread_id, is_muted, visible, name, title). One query."""
+    watched = select(ThreadWatch.thread_id, ThreadWatch.is_muted, Comment.visible, User.name, Essay.title)
+    watched = watched.join(Comment, Comment.id == ThreadWatch.thread_id)
+    watched = watched.join(Essay, Essay.id == Comment.essay_id).join(User, User.id == Comment.author_id)
+    mine = watched.where(ThreadWatch.user_id == user.id).order_by(ThreadWatch.thread_id.desc())
+    return db.session.execute(mine).all()
 
 
 def _comments(user: User, number: int, condition: ColumnElement[bool]) -> Page[Comment]:

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, exists, select
+from sqlalchemy import ColumnElement, String, exists, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.accounts.signals import joined
 from forum.accounts.user import User
-from forum.database import Base, db, one_of, reference
+from forum.database import Base, db, insert_unless_there, one_of, reference
 from forum.outbox.message import drop_unsent
 
 
@@ -51,6 +51,16 @@ USUAL: Mapping[Letter, Pace] = {
 """What holds for who has chosen nothing: an account is a subscription."""
 
 
+NAMES: Mapping[Letter, str] = {
+    Letter.ESSAYS: "new essays",
+    Letter.REPLIES: "answers to you",
+    Letter.FOLLOWED: "news of what you follow",
+    Letter.DECISIONS: "decisions on your comments",
+    Letter.MODERATION: "word of comments that wait for you",
+}
+"""What each is called in a sentence: "You get no more … by mail"."""
+
+
 class Choice(Base):
     """One reader's choice for one letter, where they made one."""
 
@@ -62,10 +72,14 @@ class Choice(Base):
 
 
 def choices_of(user: User) -> dict[Letter, Pace]:
-    """Return a person's pace for every letter. One query."""
+    """Return a person's pace for every letter that there is for them. One query."""
     rows = db.session.execute(select(Choice.letter, Choice.pace).where(Choice.user_id == user.id))
     chosen = {row.letter: row.pace for row in rows}
-    return {letter: chosen.get(letter.value, usual) for letter, usual in USUAL.items()}
+    return {
+        letter: chosen.get(letter.value, usual)
+        for letter, usual in USUAL.items()
+        if user.may_moderate or letter != Letter.MODERATION
+    }
 
 
 def pace_of(user: User, letter: Letter) -> Pace:
@@ -76,11 +90,10 @@ def pace_of(user: User, letter: Letter) -> Pace:
 
 def choose(user: User, letter: Letter, pace: Pace) -> None:
     """Set how often a person gets a letter; stopped, what has not left yet does not leave any more."""
-    row = db.session.get(Choice, (user.id, letter.value))
-    if row is None:
-        db.session.add(Choice(user_id=user.id, letter=letter.value, pace=pace))
-    else:
-        row.pace = pace
+    mine = {"user_id": user.id, "letter": letter.value}
+    # A mail program may send its one click twice at once.
+    db.session.execute(insert_unless_there(Choice, **mine, pace=pace))
+    db.session.execute(update(Choice).filter_by(**mine).values(pace=pace))
     if pace == Pace.NEVER:
         drop_unsent(user.id, letter.value)
 
