@@ -89,7 +89,7 @@ def deliver_some(courier: Courier, rate: int, stop: Event) -> int:
             courier.open()
             if clock.now() > claim.until - LONGEST_CARRYING:
                 break
-            verdicts.append(_deliver(courier, message, claim.lease))
+            verdicts.append(_is_mine(message, claim.lease) and _deliver(courier, message, claim.lease))
     except ServerAway as away:
         error = str(away)
     if claim.messages:
@@ -180,6 +180,14 @@ def _without_suppressed(messages: Sequence[Message], now: datetime) -> list[Mess
         if message.to_address in suppressed:
             message.failed_at, message.last_error, message.lease = now, SUPPRESSED, None
     return [message for message in messages if message.to_address not in suppressed]
+
+
+def _is_mine(message: Message, lease: str) -> bool:
+    """Tell whether a claimed mail is still to leave: its reader may have stopped it, or its author withdrawn it."""
+    mine = select(Message.id).where(Message.id == message.id, Message.lease == lease)
+    found = db.session.scalar(mine) is not None
+    db.session.commit()
+    return found
 
 
 def _deliver(courier: Courier, message: Message, lease: str) -> bool:

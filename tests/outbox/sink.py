@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from email.message import EmailMessage
+from ssl import SSLContext
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -36,15 +37,15 @@ class Sink:
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.port}"
 
-    def start(self, kind: type[SMTP] = SMTP) -> None:
-        """Listen; `kind` is the server's side of a connection."""
+    def start(self, kind: type[SMTP] = SMTP, ssl_context: SSLContext | None = None) -> None:
+        """Listen; `kind` is the server's side of a connection, with a context it is encrypted from the start."""
         sink, options = self, self._options
 
         class Here(Controller):
             def factory(self) -> SMTP:
                 return kind(sink, **options)
 
-        self._controller = Here(self, hostname="127.0.0.1", port=self.port)
+        self._controller = Here(self, hostname="127.0.0.1", port=self.port, ssl_context=ssl_context)
         self._controller.start()
 
     def stop(self) -> None:

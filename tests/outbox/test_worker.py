@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from forum import clock
 from forum.database import db
@@ -147,16 +147,19 @@ def test_a_worker_whose_lease_ran_out_has_no_say_any_more(app: Flask, sink: Sink
     assert (mail.failed_at, mail.last_error, mail.lease, mail.tries) == (None, "", None, 2)
 
 
-def test_a_mail_that_was_taken_back_while_in_hand_stays_away(app: Flask, sink: Sink) -> None:
-    put(app)
+def test_mails_that_are_taken_back_do_not_leave_even_when_a_worker_has_claimed_them(
+    app: Flask, sink: Sink
+) -> None:
+    put_letters(app, 5)
     sink.verdicts = [(0.5, "450 Later")]
-    first = threading.Thread(target=deliver, args=(app,))
-    first.start()
+    worker = threading.Thread(target=deliver, args=(app,))
+    worker.start()
     assert sink.in_hand.wait(10)
     with app.app_context():
-        db.session.execute(Message.__table__.delete())
+        db.session.execute(delete(Message))
         db.session.commit()
-    first.join()
+    worker.join()
+    assert sink.got == []
     with app.app_context():
         assert db.session.scalar(select(func.count(Message.id))) == 0
 
