@@ -107,11 +107,12 @@ def _in_general(user: User | None, essay: Essay, now: datetime) -> frozenset[Act
     allowed = {Act.READ}
     if user is None:
         return frozenset(allowed)
-    if _may_start_thread(user, essay, now):
+    state = subscription_state(user, now)
+    if _may_start_thread(user, essay, state, now):
         allowed |= {Act.COMMENT, Act.REPLY}
     if user.is_confirmed and user.standing(now) != Standing.BANNED and essay.is_published(now):
         allowed.add(Act.FOLLOW)
-    if user.is_in_standing(now) and subscription_state(user, now) in SUBSCRIBED | {State.GRACE}:
+    if user.is_in_standing(now) and state in SUBSCRIBED | {State.GRACE}:
         allowed.add(Act.REPORT)
         if _is_open(essay, now):
             allowed.add(Act.REACT)
@@ -167,14 +168,13 @@ def _has_open_appeal(comment: Comment) -> bool:
     return comment.newest.verdict == Verdict.HELD and Cause.APPEAL in comment.newest.causes
 
 
-def _may_start_thread(user: User, essay: Essay, now: datetime) -> bool:
+def _may_start_thread(user: User, essay: Essay, state: State, now: datetime) -> bool:
     if not _is_open(essay, now) or not user.is_in_standing(now) or not user.is_confirmed:
         return False
     if essay.comments == CommentPolicy.AUTHOR_ONLY:
         return user.id == essay.author_id
     if is_staff(user, essay, now):
         return True
-    state = subscription_state(user, now)
     return state in (PAYING if essay.comments == CommentPolicy.PAID else SUBSCRIBED)
 
 

@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from markupsafe import Markup
 
 from forum import clock
+from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
@@ -46,6 +47,7 @@ def comment_page(comment_id: int) -> Answer:
     ids = [seen.id for seen in [*parents, node, *walk(node.replies)]]
     parts = own_parts(user, essay, ids, may, top=node.id) if Act.READ in may else {}
     unseen = may_read_newest(user, essay, comment, now)
+    refusal = _refusal(user, essay, may, now)
     return render_template(
         "pages/comment.html",
         essay=essay,
@@ -62,8 +64,8 @@ def comment_page(comment_id: int) -> Answer:
         muted_ids={comment_id for kind, comment_id in parts if kind == "fold"},
         watched=watch_of(user, comment.root_comment_id) if user is not None else None,
         place=place_of(comment, essay),
-        refusal=why_no_stranger(essay, now) if user is None else why_not(user, essay, now),
-        lacks_subscription=user is not None and is_about_subscription(user, essay, now),
+        refusal=refusal,
+        lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
         supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
         forms_for=_forms(comment),
         appeal=open_appeal(comment) if Act.MODERATE in may else None,
@@ -120,6 +122,13 @@ def _watch_words(watched: ThreadWatch | None) -> str:
     if watched is None:
         return "From this thread you hear of answers to you."
     return "You hear nothing of this thread any more." if watched.is_muted else "You follow this thread."
+
+
+def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime) -> str | None:
+    """Return what stands in place of the form to reply; strangers have one, their words are kept."""
+    if user is None:
+        return why_no_stranger(essay, now)
+    return None if Act.REPLY in may else why_not(user, essay, now)
 
 
 def _replies(node: Node, parts: OwnParts) -> Markup:
