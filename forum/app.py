@@ -3,13 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, session
+from flask import Blueprint, Flask, current_app, g, session
 from flask_login import current_user
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
+from forum.admin.mail_views import blueprint as admin_mail
 from forum.admin.site_views import blueprint as admin_site
 from forum.admin.subscription_views import blueprint as admin_subscriptions
 from forum.admin.views import blueprint as admin
@@ -22,9 +23,7 @@ from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
 from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
-from forum.outbox.mail_server import MailServer  # noqa: F401
 from forum.outbox.mime import ascii_domain
-from forum.outbox.suppression import Suppression  # noqa: F401
 from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
@@ -56,6 +55,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     moderation,
     admin,
     admin_site,
+    admin_mail,
     admin_subscriptions,
     home,
     feeds,
@@ -133,5 +133,12 @@ def _template_values() -> dict[str, Any]:
         "current_user": current_user,
         "theme": somebody.theme if somebody else None,
         "keys_off": somebody is not None and not somebody.uses_keys,
-        "posted_draft": session.pop("posted_draft", None) if "posted_draft" in session else None,
+        "posted_draft": _posted_draft(),
     }
+
+
+def _posted_draft() -> str | None:
+    """Return which draft the browser may forget; noted for the request, whose first part is not the page itself."""
+    if "posted_draft" in session:
+        g.posted_draft = session.pop("posted_draft")
+    return g.get("posted_draft")

@@ -29,6 +29,7 @@ from wtforms.validators import (
 )
 
 from forum import clock
+from forum.accounts.address import BadAddress, clean_address
 from forum.accounts.user import Role
 from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES, Premoderation
 from forum.subscriptions.periods import Deed, ending, extending, granting, last_moment
@@ -92,6 +93,48 @@ class ReasonForm(Form):
             field.id = f"{act}-{field.name.replace('_', '-')}"
             field.label.field_id = field.id
         return self
+
+
+class AddressForm(ReasonForm):
+    """An act on an address, whether somebody here has it or not."""
+
+    email = StringField("E-mail", filters=[one_line], validators=[DataRequired("Type an address.")])
+
+    def validate_email(self, field: Field) -> None:
+        """Say at the field why this is no address. Raises: ValidationError."""
+        try:
+            field.data = clean_address(field.data)
+        except BadAddress as wrong:
+            raise ValidationError(str(wrong)) from wrong
+
+    @property
+    def address(self) -> str:
+        """Return the address, of a form that is valid, as accounts spell it."""
+        return self.email.data or ""
+
+
+class BounceForm(AddressForm):
+    """A mail that came back, as somebody has seen it."""
+
+    kind = RadioField(
+        "What the answer says",
+        choices=[
+            SelectChoice("permanent", "The address does not exist any more"),
+            SelectChoice("passing", "The mailbox is full, or cannot be reached for now"),
+        ],
+        validate_choice=False,
+        validators=[AnyOf(["permanent", "passing"], "Choose one of the two.")],
+    )
+
+
+class RetryForm(ReasonForm):
+    """Mails to be tried again; why is often plain, so the reason can be left out."""
+
+    reason = StringField(
+        "Reason",
+        filters=[one_line],
+        validators=[Length(max=LONGEST_REASON, message="Keep the reason under %(max)d characters.")],
+    )
 
 
 class RoleForm(ReasonForm):

@@ -18,14 +18,19 @@ ENTRIES_PER_PAGE = 50
 LONGEST_HISTORY = 50
 
 ACTS = {
+    "allow-mail": "Mail allowed again",
     "ban": "Banned",
+    "bounce": "Bounce entered",
     "hold": "Comments held",
+    "import-readers": "Readers imported",
     "name": "Name changed",
     "note": "Note",
     "release": "Comments released",
     "role": "Role changed",
+    "retry-mail": "Mails tried again",
     "setting": "Setting changed",
     "sign-out": "Signed out",
+    "stop-mail": "Mail stopped",
     "subscription-cancel": "Subscription cancelled",
     "subscription-end": "Subscription ended",
     "subscription-extend": "Subscription extended",

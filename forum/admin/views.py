@@ -63,6 +63,7 @@ from forum.moderation.people import (
     why_not_ban,
     why_not_manage,
 )
+from forum.outbox.suppression import Suppression
 from forum.subscriptions.subscription import Kind, State, Subscription
 from forum.subscriptions.tier import state_names
 from forum.web import page_number, person, refuse, require, require_found
@@ -335,6 +336,7 @@ def _detail(
         subscription_words=subscriptions_in_words([user], now)[user.id],
         comment_count=comment_counts([user.id]).get(user.id, 0),
         last_seen=last_seen(user),
+        stopped=db.session.get(Suppression, user.email),
         said=last_comments(user, actor),
         sessions=db.session.scalars(
             select(Session).where(Session.user_id == user.id).order_by(Session.last_seen_at.desc())

@@ -47,8 +47,38 @@ def preview(page: Page, site: Site) -> None:
 def kept_words(page: Page, site: Site) -> None:
     page.goto(site.url + ESSAY)
     page.get_by_label("Write a comment").fill("Words of somebody who is not signed in.")
-    page.get_by_role("button", name="Post comment").click()
+    page.get_by_role("button", name="I have an account").click()
     page.wait_for_url(re.compile("/sign-in"))
+
+
+def waiting_words(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    form = page.locator("#compose")
+    form.get_by_label("Write a comment").fill("Words of somebody who is new.\n\n> quoted")
+    form.get_by_label("E-mail address").fill("thea.park@mail.example")
+    form.get_by_role("button", name="Post comment").click()
+    page.wait_for_url(re.compile("/sign-in/check"))
+
+
+def open_link(page: Page, site: Site) -> None:
+    page.goto(site.link_mailed_to("thea.park@mail.example"))
+
+
+def link_cut_short(page: Page, site: Site) -> None:
+    page.goto(site.link_mailed_to("thea.park@mail.example")[:-4])
+
+
+def open_composer(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.get_by_label("Write a comment").fill("Words of somebody who is new.")
+    page.locator("#compose").get_by_label("E-mail address").fill("no address")
+
+
+def wrong_subscription(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/subscribe")
+    page.get_by_label("E-mail").fill("a@b")
+    page.locator("main").get_by_role("button", name="Subscribe").click()
+    page.wait_for_selector(".problem")
 
 
 def code_asked(page: Page, site: Site) -> None:
@@ -135,10 +165,16 @@ SCREENS: dict[str, list[Screen]] = {
         "/readers/4",
         "/sign-in",
         "/sign-up",
+        "/subscribe",
         "/sign-in/link/not-a-link",
         "/dev/mail",
         "/nothing-here",
         kept_words,
+        open_composer,
+        waiting_words,
+        open_link,
+        link_cut_short,
+        wrong_subscription,
         code_asked,
         wrong_sign_up,
     ],
@@ -180,6 +216,8 @@ SCREENS: dict[str, list[Screen]] = {
         "/admin/users?q=nobody-at-all",
         first_user,
         ban_page,
+        "/admin/mail",
+        "/admin/mail/stopped",
         "/admin/audit",
         "/admin/settings",
         "/moderation",
