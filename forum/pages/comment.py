@@ -1,6 +1,6 @@
 """One comment on a page of its own, with what is around it and every act its reader may do, as plain forms."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request
 from markupsafe import Markup
