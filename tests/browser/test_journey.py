@@ -72,7 +72,7 @@ class Person:
         self.page.locator("main").get_by_role("button", name="Sign up").click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text("Check your e-mail")
         self.goes_to(self.site.link_mailed_to(self.email))
-        self.page.get_by_role("button", name="Make my account").click()
+        self.page.locator("main").get_by_role("button", name="Subscribe").click()
         expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
 
     def signs_in(self) -> None:

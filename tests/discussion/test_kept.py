@@ -39,6 +39,15 @@ def test_signing_in_posts_them_once(cast: Cast) -> None:
     assert sources(cast) == ["The harbour is older."]
 
 
+def test_the_browser_forgets_the_draft_of_what_was_posted(cast: Cast) -> None:
+    stranger = cast.stranger
+    kept = sign_in(stranger, cast.reader, keep(stranger, cast, "The harbour is older.")).headers["Location"]
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        posted = cast.other_reader.comment(cast.slug, "So it is.").headers["Location"]
+        for visitor, place in ((stranger, kept), (cast.other_reader, posted)):
+            assert ['data-posted="on-tides"' in visitor.get(place).text for _ in range(2)] == [True, False]
+
+
 def test_a_newcomers_kept_words_wait_as_all_their_first_ones(cast: Cast) -> None:
     stranger = cast.stranger
     comment = comment_id(sign_in(stranger, cast.newcomer, keep(stranger, cast, "The harbour is older.")))
