@@ -13,6 +13,7 @@ from forum.essays.listing import PER_PAGE, addresses_of, desk_essays, state_of
 from forum.essays.publishing import change_settings, create_essay, render_words, update_essay
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayWords, SetAside
+from forum.essays.sending import progress
 from forum.web import large_body, page_number
 
 blueprint = Blueprint("essay_editor", __name__)
@@ -225,6 +226,7 @@ def _page(
         problem=problem,
         state=state_of(essay, now),
         has_draft=draft_words(essay) != essay.words,
+        progress=progress(essay, now),
     )
 
 

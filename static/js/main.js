@@ -8,6 +8,7 @@ const atLoad = [
   ["form[data-autosave]", () => import("./autosave.js")],
   ["form[data-live]", () => import("./preview.js")],
   ["[data-desk]", () => import("./desk.js")],
+  ["[data-refresh]", () => import("./refresh.js")],
 ];
 
 // At an event: its type, what it must have happened in, the module, and whether the browser's own answer waits for ours.
