@@ -152,9 +152,8 @@ def _with_people(lines: Sequence[FileLine]) -> list[FileLine]:
     found = db.session.execute(select(User.email, User.id).where(User.email.in_(addresses)))
     ids = {row.email: row.id for row in found}
     unknown = "Nobody here has this address. No account is made."
+    known = {address: {"user_id": user_id} for address, user_id in ids.items()}
     return [
-        replace(line, deed=None, wrong=unknown)
-        if line.deed and line.address not in ids
-        else replace(line, user_id=ids.get(line.address))
+        replace(line, **known.get(line.address, {"deed": None, "wrong": unknown})) if line.deed else line
         for line in lines
     ]

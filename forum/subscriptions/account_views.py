@@ -11,7 +11,7 @@ from forum.database import db
 from forum.site import audit
 from forum.subscriptions.periods import Change, PeriodRefused, cancel, go_on_as_free, resume
 from forum.subscriptions.subscription import DAY, State, Subscription, subscription_state
-from forum.subscriptions.tier import state_names, subscription_words, tiers
+from forum.subscriptions.tier import subscription_of, tiers
 from forum.web import person, require
 
 Answer = Response | str | tuple[str, int]
@@ -74,14 +74,13 @@ def _do(act: str, verb: Callable[[User], Change], said: Callable[[Change], str])
 
 
 def _page(user: User, problem: str = "") -> str:
-    now, own = clock.now(), db.session.get(Subscription, user.id)
-    state = subscription_state(user, now)
+    own = subscription_of(user, clock.now())
     return render_template(
         "subscriptions/account.html",
-        state=state,
-        subscription=own,
-        words=subscription_words(state, own, state_names()),
-        tier=State(own.kind.value) if own else State.FREE,
+        state=own.state,
+        subscription=own.row,
+        words=own.words,
+        tier=State(own.row.kind.value) if own.row else State.FREE,
         tiers=tiers(),
         problem=problem,
     )

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from forum.accounts.user import User
 from forum.database import Base, Line, Prose, db
-from forum.subscriptions.subscription import DAY, State, Subscription
+from forum.subscriptions.subscription import DAY, State, Subscription, subscription_state
 
 
 class Tier(Base):
@@ -78,6 +80,21 @@ def state_names() -> dict[State, str]:
         State.GRACE: "In grace",
         State.LAPSED: "Lapsed",
     }
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a person's own pages show of their subscription."""
+
+    state: State
+    row: Subscription | None
+    words: str
+
+
+def subscription_of(user: User, now: datetime) -> Own:
+    """Return a person's subscription as their own pages show it; two queries at most."""
+    state, row = subscription_state(user, now), db.session.get(Subscription, user.id)
+    return Own(state, row, subscription_words(state, row, state_names()))
 
 
 def subscription_words(state: State, subscription: Subscription | None, names: Mapping[State, str]) -> str:
