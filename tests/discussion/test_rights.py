@@ -1,28 +1,22 @@
 """The rights table of the discussion: for every person, access, policy and act, function = button = HTTP answer."""
 
-import itertools
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 from werkzeug.test import TestResponse
 
 from forum import clock
-from forum.accounts.user import Role, User
+from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import Comment
-from forum.discussion.posting import post_comment
 from forum.discussion.rights import Act, rights
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.moderation.decisions import hide
-from forum.subscriptions.subscription import Kind, Subscription
-from forum.text.markdown import render_comment
 from tests.cast import Cast, Visitor
+from tests.discussion.people import people, posted
 
-GRACE = timedelta(days=7)
 THEIR_WORDS = "another reader wrote this"
-NUMBERS = itertools.count(1)
 
 # What each person may do, in words. First what the policy does not touch, then what it adds while open.
 # "edit", "withdraw" and "appeal" are about their own words, all others about another reader's comment.
@@ -122,6 +116,7 @@ def expected(person: str, access: Access, policy: CommentPolicy, closed: bool) -
 
 def test_the_function_agrees_with_every_cell_of_the_table(cast: Cast) -> None:
     visitors = people(cast)
+    assert set(visitors) == set(ALWAYS)
     essay_id = cast.essay("one-for-all", "One for all")
     scenes = {name: make_scene(cast, essay_id, visitor) for name, visitor in visitors.items()}
     for access, policy, closed in CELLS:
@@ -162,38 +157,6 @@ def test_in_the_grace_days_a_reader_answers_in_the_threads_that_they_began(cast:
     assert visitor.comment(scene.slug, "And you?", scene.theirs).status_code == 403
 
 
-def people(cast: Cast) -> dict[str, Visitor]:
-    """Return one browser for each person of the table."""
-    now = clock.now()
-    visitors = {
-        "stranger": cast.stranger,
-        "unconfirmed": cast.person("unconfirmed", email_confirmed_at=None),
-        "free": cast.person("free"),
-        "suspended": cast.person("suspended", suspended_until=now + timedelta(days=3)),
-        "banned": cast.person("banned", banned_at=now),
-        "author": cast.author,
-        "another author": cast.person("another author", Role.AUTHOR),
-        "moderator": cast.moderator,
-        "admin": cast.admin,
-    }
-    ends = {
-        "paid": (Kind.PAID, now + timedelta(days=30)),
-        "complimentary": (Kind.COMPLIMENTARY, None),
-        "cancelled": (Kind.PAID, now + timedelta(days=1)),
-        "grace": (Kind.PAID, now - GRACE / 2),
-        "lapsed": (Kind.PAID, now - GRACE * 2),
-        "cancelled and over": (Kind.PAID, now - GRACE / 2),
-    }
-    for name, (kind, ends_at) in ends.items():
-        visitors[name] = cast.person(name)
-        user_id = visitors[name].user_id or 0
-        cast.subscribe(user_id, kind, ends_at)
-        if name.startswith("cancelled"):
-            cast.change(Subscription, user_id, cancelled_at=now - GRACE)
-    assert set(visitors) == set(ALWAYS)
-    return visitors
-
-
 def make_scene(cast: Cast, essay_id: int, visitor: Visitor) -> Scene:
     theirs = posted(cast, essay_id, cast.other_reader.user_id or 0, THEIR_WORDS)
     own = hidden = None
@@ -210,17 +173,6 @@ def make_scene(cast: Cast, essay_id: int, visitor: Visitor) -> Scene:
             )
             db.session.commit()
     return Scene(essay_id, cast.read(Essay, essay_id).slug, theirs, own, hidden)
-
-
-def posted(cast: Cast, essay_id: int, author_id: int, words: str) -> int:
-    """Make a visible comment, whatever its writer may do today: it was posted in better days."""
-    with cast.app.app_context():
-        author, essay = db.session.get_one(User, author_id), db.session.get_one(Essay, essay_id)
-        author.accepted_comments = 9
-        number = next(NUMBERS)
-        comment = post_comment(author, essay, render_comment(f"{words}, {number}"), f"form-{number}")
-        db.session.commit()
-        return comment.id
 
 
 def by_function(visitor: Visitor, scene: Scene) -> set[str]:
