@@ -21,7 +21,7 @@ PEOPLE = Path(__file__).parent / "people.yaml"
 
 @dataclass(frozen=True)
 class Person:
-    """One invented person; `joined` counts days before the demo is made. Without an address nobody signs in."""
+    """One invented person; `joined` and `ended` count days before the demo is made. Without an address nobody signs in."""
 
     key: str
     name: str
@@ -30,6 +30,8 @@ class Person:
     role: Role = Role.READER
     about: str = ""
     subscription: Kind | None = None
+    ended: float | None = None
+    """When the subscription ended, if it did."""
 
 
 def read_people() -> list[Person]:
@@ -66,5 +68,7 @@ def _add(person: Person, now: datetime, password_hash: str) -> User:
         )
         if person.subscription is not None:
             began_at = clock.now() + timedelta(days=30)
-            db.session.add(Subscription(user_id=user.id, kind=person.subscription, began_at=began_at))
+            ends_at = None if person.ended is None else now - timedelta(days=person.ended)
+            period = {"kind": person.subscription, "began_at": began_at, "ends_at": ends_at}
+            db.session.add(Subscription(user_id=user.id, **period))
     return user
