@@ -21,7 +21,7 @@ PEOPLE = Path(__file__).parent / "people.yaml"
 
 @dataclass(frozen=True)
 class Person:
-    """One invented person; `joined` and `ended` count days before the demo is made. Without an address nobody signs in."""
+    """One invented person; `joined` counts days before the demo is made. Without an address nobody signs in."""
 
     key: str
     name: str
@@ -31,7 +31,7 @@ class Person:
     about: str = ""
     subscription: Kind | None = None
     ended: float | None = None
-    """When the subscription ended, if it did."""
+    """How many days before the demo is made the subscription ended, if it did."""
 
 
 def read_people() -> list[Person]:

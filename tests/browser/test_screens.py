@@ -139,6 +139,50 @@ def ban_page(page: Page, site: Site) -> None:
     page.wait_for_url(re.compile("/ban"))
 
 
+def chosen_users(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/admin/users")
+    for box in page.locator("[name=who]").all()[:3]:
+        box.check()
+    page.get_by_role("button", name="Subscriptions of those chosen…").click()
+    page.wait_for_url(re.compile("/admin/users/subscriptions"))
+
+
+def batch_without_a_reason(page: Page, site: Site) -> None:
+    chosen_users(page, site)
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector(".problem")
+
+
+def reviewed_file(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/admin/subscriptions")
+    lines = ("email,kind,until,note", "samir@demo.example,paid,forever,", "nobody@demo.example,paid,,")
+    content = "\n".join(lines).encode()
+    file = {"name": "periods.csv", "mimeType": "text/csv", "buffer": content}
+    page.get_by_label("File").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_label("Reason").fill("They paid by post.")
+    page.get_by_role("button", name="Read the file").click()
+    page.get_by_role("button", name="Grant to 1 person").wait_for()
+
+
+def granted_to_oneself(page: Page, site: Site) -> None:
+    change_own_subscription(page, site, "Grant", "2099-12-31")
+
+
+def own_subscription_that_lapsed(page: Page, site: Site) -> None:
+    change_own_subscription(page, site, "End", "")
+    page.goto(f"{site.url}/account/subscription")
+
+
+def change_own_subscription(page: Page, site: Site, act: str, until: str) -> None:
+    page.goto(f"{site.url}/admin/users?q=admin@demo.example")
+    section = page.locator("#subscription")
+    section.get_by_text(f"{act}…").click()
+    page.locator(f"#{act.lower()}-until").fill(until)
+    page.locator(f"#{act.lower()}-reason").fill("To look at the pages.")
+    section.get_by_role("button", name=act, exact=True).click()
+    page.wait_for_selector(".say__line")
+
+
 def editor_of_the_first(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/desk/essays")
     page.locator("main a[href^='/desk/essays/']:not([href$=new])").first.click()
@@ -194,6 +238,7 @@ SCREENS: dict[str, list[Screen]] = {
         "/account/sessions",
         "/account/appearance",
         "/account/comments",
+        "/account/subscription",
         "/admin/users",
     ],
     "author@demo.example": [
@@ -218,6 +263,16 @@ SCREENS: dict[str, list[Screen]] = {
         ban_page,
         "/admin/mail",
         "/admin/mail/stopped",
+        "/admin/tiers",
+        "/admin/subscriptions",
+        chosen_users,
+        batch_without_a_reason,
+        reviewed_file,
+        granted_to_oneself,
+        "/account/subscription",
+        "/account/subscription/cancel",
+        own_subscription_that_lapsed,
+        "/account",
         "/admin/audit",
         "/admin/settings",
         "/moderation",
