@@ -15,17 +15,24 @@ PER_PAGE = 50
 
 
 @dataclass
-class Group:
-    """Notices of one thread, or of one essay where they belong to no thread, newest first."""
+class Thread:
+    """Notices that belong together, newest first; `number` is that of the thread's first comment, if it is one."""
 
-    title: str
-    thread_id: int | None
+    number: int | None
     notices: list[Notice] = field(default_factory=list)
 
     @property
     def comment_id(self) -> int | None:
         """Return a comment of the thread that its reader can open, if any notice is about one."""
         return next((found for notice in self.notices if (found := comment_of(notice))), None)
+
+
+@dataclass
+class Group:
+    """All threads with notices below one essay."""
+
+    title: str
+    threads: dict[str, Thread] = field(default_factory=dict)
 
 
 def inbox_page(user: User, number: int) -> Page[Notice]:
@@ -47,12 +54,12 @@ def mark_all_read(user: User, newest_id: int) -> None:
 
 
 def grouped(notices: Iterable[Notice]) -> list[Group]:
-    """Return notices in groups, in the order of the first of each."""
-    groups: dict[tuple[str, str], Group] = {}
+    """Return notices below their essays and in their threads, each in the order of its first notice."""
+    groups: dict[str, Group] = {}
     for notice in notices:
-        key = (notice.thread, "" if notice.thread else notice.title)
-        group = groups.setdefault(key, Group(notice.title, _number(notice.thread, "thread")))
-        group.notices.append(notice)
+        group = groups.setdefault(notice.title, Group(notice.title))
+        thread = group.threads.setdefault(notice.thread, Thread(_number(notice.thread, "thread")))
+        thread.notices.append(notice)
     return list(groups.values())
 
 
@@ -61,10 +68,10 @@ def comment_of(notice: Notice) -> int | None:
     return _number(notice.subject, "comment")
 
 
-def watches_of(user: User, thread_ids: Iterable[int | None]) -> dict[int, bool]:
-    """Return for those of these threads that a person follows (False) or has muted (True), which it is. One query."""
-    wanted = [thread_id for thread_id in thread_ids if thread_id is not None]
-    mine = (ThreadWatch.user_id == user.id) & ThreadWatch.thread_id.in_(wanted)
+def watches_of(user: User, notices: Iterable[Notice]) -> dict[int, bool]:
+    """Return for those threads of notices that a person follows (False) or has muted (True), which it is. One query."""
+    threads = {_number(notice.thread, "thread") for notice in notices}
+    mine = (ThreadWatch.user_id == user.id) & ThreadWatch.thread_id.in_(threads - {None})
     rows = db.session.execute(select(ThreadWatch.thread_id, ThreadWatch.is_muted).where(mine))
     return {row.thread_id: row.is_muted for row in rows}
 

@@ -34,7 +34,7 @@ def show_inbox() -> Answer:
         page=page,
         parts=[("new", "New", new), ("earlier", "Earlier", earlier)],
         hidden=unreadable(page.rows, clock.now()),
-        watches=watches_of(user, [group.thread_id for group in new + earlier]),
+        watches=watches_of(user, page.rows),
         newest_id=max((notice.id for notice in page.rows), default=0),
     )
 

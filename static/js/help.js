@@ -2,6 +2,7 @@
 
 const reading = { j: "next reply", k: "previous reply", n: "next new reply", p: "previous new reply", u: "the reply above", o: "fold or unfold the thread", r: "answer", l: "copy the link", "?": "this list" };
 const deciding = { j: "next", k: "previous", a: "post", r: "post and reply", x: "reject", s: "spam", p: "pin", f: "author’s pick", u: "undo", o: "open in place", "/": "find", "?": "this list" };
+const sorting = { j: "next", k: "previous", Enter: "open", e: "mark as read", "?": "this list" };
 
 export const handle = () => help();
 
@@ -14,13 +15,15 @@ export function areOn() {
   }
 }
 
+const lists = () => (document.querySelector("[data-desk]") ? deciding : document.querySelector("[data-inbox]") ? sorting : reading);
+
 export function help() {
   const dialog = document.createElement("dialog");
   dialog.setAttribute("aria-labelledby", "keys-title");
   dialog.innerHTML = `<h2 id="keys-title">Keys</h2><dl class="facts"></dl>
     <form method="dialog"><label class="check"><input type="checkbox"><span>Single keys work on this device</span></label>
     <button class="button" autofocus>Close</button></form>`;
-  for (const [key, words] of Object.entries(document.querySelector("[data-desk]") ? deciding : reading)) {
+  for (const [key, words] of Object.entries(lists())) {
     const term = document.createElement("dt"), meaning = document.createElement("dd");
     term.innerHTML = '<kbd class="key"></kbd>';
     term.firstChild.textContent = key;

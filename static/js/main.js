@@ -8,6 +8,7 @@ const atLoad = [
   ["form[data-autosave]", () => import("./autosave.js")],
   ["form[data-live]", () => import("./preview.js")],
   ["[data-desk]", () => import("./desk.js")],
+  ["[data-inbox] .notice", () => import("./inbox.js")],
   ["[data-refresh]", () => import("./refresh.js")],
 ];
 
@@ -52,12 +53,12 @@ if (folds.length && stored("folded")) import("./fold.js").then((module) => modul
 const drafts = document.querySelectorAll("form[data-draft-key]");
 if ((drafts.length || document.body.dataset.posted) && stored("draft:")) import("./draft.js").then((module) => module.start(drafts));
 
-if (document.querySelector(".thread > li, [data-desk]")) {
+if (document.querySelector(".thread > li, [data-desk], .notice")) {
   offerKeys();
   document.addEventListener("keydown", (event) => {
     if (event.key.length > 1 || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
-    if (document.querySelector("[data-desk]")) return; // the desk has keys of its own
+    if (document.querySelector("[data-desk], [data-inbox]")) return; // these have keys of their own
     import("./keys.js").then((module) => module.handle(event));
   });
 }
