@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from forum import clock
@@ -24,6 +25,7 @@ from forum.discussion.reaction import Reaction
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rights import decision_on, is_staff
 from forum.discussion.screening import Refused, causes_to_hold, refuse_if_too_fast
+from forum.discussion.telling import keep_told, tell_readers
 from forum.discussion.thread import SUPPORTING
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
@@ -91,11 +93,12 @@ def post_comment(
     db.session.flush()
     comment.path = f"{place.path}/{comment.id:x}" if place else f"{comment.id:x}"
     revision = _add_revision(comment, words, 1, causes, now)
+    set_committed_value(comment, "shown", None if causes else revision)  # as it would be read
     if parent is not None:
         _count(Comment, parent.id, replies=Comment.replies + 1)
         _accept_when_staff_answers(author, essay, parent)
     note_event("post", author, comment, revision)
-    settle(comment)
+    settle(comment, is_news=True)
     return comment
 
 
@@ -203,8 +206,12 @@ def appeal_decision(author: User, comment: Comment, words: str) -> None:
     settle(comment)
 
 
-def settle(comment: Comment) -> None:
-    """Bring the counters above a comment in line with what readers may see of it, and bump the thread's version."""
+def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None = None) -> None:
+    """Bring the counters above a comment, and what people were told of it, in line with what readers may see of it.
+
+    `is_news`: if readers see it now, they may hear of it, later when `decided_by` let it through. Else it only
+    comes back. The thread's version grows.
+    """
     change = int(comment.should_be_visible) - int(comment.visible)
     if change:
         comment.visible = comment.should_be_visible
@@ -213,6 +220,10 @@ def settle(comment: Comment) -> None:
             _count(Comment, *above, visible_below=Comment.visible_below + change)
         _count(User, comment.author_id, accepted_comments=User.accepted_comments + change)
     bump_thread(comment.essay_id, change)
+    if change > 0 and is_news:
+        tell_readers(comment, decided_by)
+    else:
+        keep_told(comment, change)
 
 
 def bump_thread(essay_id: int, change: int = 0) -> None:
@@ -286,7 +297,9 @@ def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> No
         .values(decided_at=clock.now(), outcome="overturned")
     )
     note_event("approve", actor, parent, newest, before, from_state=from_state)
-    settle(parent)
+    db.session.flush()
+    db.session.expire(parent, ["shown"])
+    settle(parent, is_news=True, decided_by=actor)
 
 
 def _add_revision(

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from flask import Blueprint, abort, flash, jsonify, redirect, request
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from forum import clock
@@ -260,10 +261,13 @@ def _ask_to_confirm(form: CommentForm, essay: Essay, kept: str) -> Answer:
 
 def _parent(form: CommentForm, essay: Essay) -> Comment | None:
     """Return the comment that is answered, locked, if it exists in this discussion for this person."""
-    parent = db.session.get(Comment, row_number(form.parent_id.data))
-    if parent is None or parent.essay_id != essay.id:
+    wanted = select(Comment).where(
+        Comment.id == row_number(form.parent_id.data), Comment.essay_id == essay.id
+    )
+    locked = wanted.with_for_update(of=Comment).execution_options(populate_existing=True)
+    parent = db.session.scalar(locked)
+    if parent is None:
         return None
-    db.session.refresh(parent, with_for_update={"of": Comment})
     seen_once = parent.shown_number is not None or Cause.REPORTS in parent.newest.causes
     return parent if seen_once or may_see(person(), essay, parent, clock.now()) else None
 

@@ -16,6 +16,7 @@ from forum.discussion.event import Event, note_event, snapshot
 from forum.discussion.posting import bump_thread, settle
 from forum.discussion.report import Appeal
 from forum.essays.essay import Essay
+from forum.moderation.telling import tell_writer
 
 NEEDS_NOTE = "other"
 """The reason that says nothing without a note."""
@@ -402,11 +403,11 @@ def _finish(
     newest, spoken_last = comment.newest, _iso(comment.essay.commented_at)
     db.session.flush()
     db.session.expire(comment, ["shown"])
-    settle(comment)
+    settle(comment, is_news=act in ("approve", "overturn"), decided_by=actor)
     if undoes is not None:
         _set_commented_at(comment.essay, spoken_last)  # what comes back is nothing new
     before["left_commented_at"] = _iso(comment.essay.commented_at)
-    return note_event(
+    event = note_event(
         act,
         actor,
         comment,
@@ -417,6 +418,8 @@ def _finish(
         note=note,
         undoes_id=undoes.id if undoes else None,
     )
+    tell_writer(event, comment, newest, undoes)
+    return event
 
 
 def _set_commented_at(essay: Essay, moment: str | None) -> None:

@@ -1,7 +1,7 @@
 """Whether people may write: to suspend, hold and ban them, and the way back from each, audited with its reason."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import aliased, joinedload
@@ -14,7 +14,11 @@ from forum.discussion.event import Event, note_event, snapshot
 from forum.discussion.posting import settle
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
+from forum.moderation.telling import take_back, tell_person
 from forum.site import audit
+
+MINUTE = "%-d %B %Y, %H:%M UTC"
+AFTERWARDS = "You can still read, and comment again afterwards."
 
 Why = Callable[[User, User, datetime], str | None]
 
@@ -34,7 +38,9 @@ def suspend(actor: User, user: User, until: datetime, reason: str) -> None:
     if user.banned_at is not None:
         raise NotDone("This person is banned. Lift the ban first.")
     user.suspended_until, user.standing_reason = until, reason
-    audit.record(actor.id, "suspend", subject(user), reason, until=until.isoformat())
+    entry = audit.record(actor.id, "suspend", subject(user), reason, until=until.isoformat())
+    heading = f"You cannot comment until {until.astimezone(UTC).strftime(MINUTE)}"
+    tell_person(entry, user, heading, f"Reason: {reason.rstrip('.')}. {AFTERWARDS}")
 
 
 def lift_suspension(actor: User, user: User, reason: str) -> None:
@@ -44,7 +50,9 @@ def lift_suspension(actor: User, user: User, reason: str) -> None:
         raise NotDone("This person is not suspended any more.")
     was, user.suspended_until = user.suspended_until, None
     user.standing_reason = _reason_left(user)
-    audit.record(actor.id, "unsuspend", subject(user), reason, until=was.isoformat())
+    entry = audit.record(actor.id, "unsuspend", subject(user), reason, until=was.isoformat())
+    if not take_back("suspend", user):
+        tell_person(entry, user, "Your suspension was lifted", _what_they_may(user))
 
 
 def hold(actor: User, user: User, reason: str) -> None:
@@ -84,7 +92,10 @@ def ban(actor: User, user: User, reason: str, *, hide_comments: bool) -> Ban:
     db.session.flush()
     user.banned_at, user.standing_reason = now, reason
     hidden = _hide_comments(actor, user, made) if hide_comments else 0
-    audit.record(actor.id, "ban", subject(user), reason, ban=made.id, hidden=hidden)
+    entry = audit.record(actor.id, "ban", subject(user), reason, ban=made.id, hidden=hidden)
+    gone = " Your comments are hidden." if hidden else ""
+    words = f"Reason: {reason.rstrip('.')}.{gone} You can still read."
+    tell_person(entry, user, "You cannot comment here any more", words)
     return made
 
 
@@ -102,9 +113,12 @@ def lift_ban(actor: User, user: User, reason: str) -> int:
     restored = _restore_comments(actor, lifted) if lifted else 0
     user.banned_at = None
     user.standing_reason = _reason_left(user)
-    audit.record(
+    entry = audit.record(
         actor.id, "unban", subject(user), reason, ban=lifted.id if lifted else None, restored=restored
     )
+    if not take_back("ban", user):
+        back = " The comments that it hid are there again." if restored else ""
+        tell_person(entry, user, "Your ban was lifted", f"{_what_they_may(user)}{back}".strip())
     return restored
 
 
@@ -233,6 +247,10 @@ def _lock_essays(ids: Select[int]) -> None:
     db.session.scalars(
         select(Essay.id).where(Essay.id.in_(ids)).order_by(Essay.id).with_for_update(key_share=True)
     ).all()
+
+
+def _what_they_may(user: User) -> str:
+    return "You can comment again." if user.is_in_standing(clock.now()) else ""
 
 
 def _reason_left(user: User) -> str:

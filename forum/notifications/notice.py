@@ -1,6 +1,7 @@
 """What a reader should hear about: a line in their inbox, and in time a mail."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import Base, Id, Line, Moment, Prose, UtcDateTime, db, insert_from, reference
+from forum.database import Base, BigId, Id, Line, Moment, Prose, UtcDateTime, db, insert_from, reference
 from forum.notifications.watch import MutedPerson, ThreadWatch
 from forum.subscriptions.letters import Letter
 
@@ -69,9 +70,19 @@ class Notice(Base):
         return cls.mail_at.is_not(None) & (cls.mail_at <= now)
 
 
+@dataclass(frozen=True)
+class Personal:
+    """What one of many people is told instead: they are the one it is about."""
+
+    user_id: int
+    letter: Letter
+    heading: str
+    quote: str
+
+
 def notify(
     letter: Letter,
-    people: Select[tuple[int]],
+    people: Select[int],
     subject: str,
     *,
     title: str,
@@ -83,24 +94,42 @@ def notify(
     words: str = "",
     quote: str = "",
     not_before: datetime | None = None,
+    personal: Personal | None = None,
+    is_first: bool = False,
 ) -> None:
     """Put a notice before each of these people, in one statement however many they are.
 
     `people` selects user ids. Left out are `by`, who muted the thread (`thread_id`, its first comment) or `by`,
     and who has a notice about this subject already; one that was retracted is there again, and says these words.
+    Where nobody can have heard of the subject before (`is_first`), no such are looked for.
     """
     now = clock.now()
     by_id = by.id if by else None
-    found = people.subquery()
-    person = found.c[0]
-    texts = {"title": title, "heading": heading, "url": url, "words": words, "quote": quote}
+    person = people.subquery().c[0]
+    texts = {
+        "letter": letter.value,
+        "title": title,
+        "heading": heading,
+        "url": url,
+        "words": words,
+        "quote": quote,
+    }
+    own = (
+        {"letter": personal.letter.value, "heading": personal.heading, "quote": personal.quote}
+        if personal
+        else {}
+    )
     wanted = select(
         person.label("user_id"),
-        literal(letter.value).label("letter"),
         literal(subject).label("subject"),
         literal(thread).label("thread"),
-        *(literal(value).label(name) for name, value in texts.items()),
-        literal(by_id).label("by_id") if by_id else func.null().label("by_id"),
+        *(
+            case((person == personal.user_id, literal(own[name])), else_=literal(value)).label(name)
+            if personal and name in own
+            else literal(value).label(name)
+            for name, value in texts.items()
+        ),
+        literal(by_id, BigId).label("by_id"),
         literal(now, UtcDateTime).label("created_at"),
         literal(not_before or now, UtcDateTime).label("not_before"),
         literal(not_before or now, UtcDateTime).label("mail_at"),
@@ -113,8 +142,9 @@ def notify(
         wanted = wanted.where(person.not_in(deaf))
     db.session.flush()
     db.session.execute(insert_from(Notice, wanted))
-    bring_back(subject, not_before or now)
-    reword(subject, words)
+    if not is_first:
+        bring_back(subject, not_before or now)
+        reword(subject, words)
 
 
 def retract(subjects: Iterable[str]) -> None:

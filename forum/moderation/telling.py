@@ -1,0 +1,144 @@
+"""What people are told of decisions about their comments and their standing: what, why, and what they can do."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import Select, select
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.comment import Cause, Comment, CommentRevision
+from forum.discussion.event import Event
+from forum.discussion.refusals import DAY
+from forum.discussion.report import REASONS
+from forum.discussion.rights import DECISIONS
+from forum.discussion.telling import UNDO_WINDOW
+from forum.notifications.notice import notify, retract
+from forum.site.audit import AuditEntry
+from forum.site.settings import site_settings
+from forum.subscriptions.letters import Letter
+
+News = tuple[str, str]
+"""What happened, as a heading, and what there is to say about it."""
+
+
+def tell_writer(event: Event, comment: Comment, newest: CommentRevision, undoes: Event | None) -> None:
+    """Tell a writer what was decided about their comment; what is undone or restored at once was never said."""
+    db.session.flush()
+    if undoes is not None and (event.act == "undo" or event.at - undoes.at < UNDO_WINDOW):
+        retract([f"event:{undoes.id}"])
+        return
+    say = _SAY.get(event.act)
+    news = say(event, comment) if say and event.actor_id != comment.author_id else None
+    if news is not None:
+        heading, words = news
+        _tell(
+            comment.author_id,
+            f"event:{event.id}",
+            title=comment.essay.title,
+            heading=heading,
+            url=comment.address,
+            words=words,
+            quote=newest.source,
+        )
+
+
+def tell_person(entry: AuditEntry, user: User, heading: str, words: str) -> None:
+    """Tell a person what was decided about them; the entry of the audit log says it."""
+    db.session.flush()
+    _tell(user.id, f"audit:{entry.id}", title="Your account", heading=heading, url="/account", words=words)
+
+
+def take_back(act: str, user: User) -> bool:
+    """Take back the notice of the last such act on a person; returns whether it was so soon that nobody was told."""
+    mine = (AuditEntry.subject == f"user:{user.id}") & (AuditEntry.act == act)
+    last = db.session.scalar(select(AuditEntry).where(mine).order_by(AuditEntry.id.desc()).limit(1))
+    if last is None or clock.now() - last.at >= UNDO_WINDOW:
+        return False
+    retract([f"audit:{last.id}"])
+    return True
+
+
+def _tell(
+    user_id: int, subject: str, *, title: str, heading: str, url: str, words: str, quote: str = ""
+) -> None:
+    notify(
+        Letter.DECISIONS,
+        _confirmed(user_id),
+        subject,
+        title=title,
+        heading=heading,
+        url=url,
+        words=words,
+        quote=quote,
+        not_before=clock.now() + UNDO_WINDOW,
+    )
+
+
+def _confirmed(user_id: int) -> Select[int]:
+    return select(User.id).where(User.id == user_id, User.email_confirmed_at.is_not(None))
+
+
+def _approved(event: Event, _comment: Comment) -> News | None:
+    """Only who waited to see their words appear is told, not who never knew that they were gone, or replaced."""
+    waited = event.before["shown_number"] is None and Cause.REPORTS.value not in event.before["causes"]
+    return ("Your comment is posted", "") if waited else None
+
+
+def _overturned(_event: Event, _comment: Comment) -> News:
+    return "Your comment is posted", "You asked for another look. The decision against it was taken back."
+
+
+def _rejected(event: Event, comment: Comment) -> News:
+    if comment.visible:
+        words = f"{_why(event)} Readers go on seeing the old one. {_appeal(event)}"
+        return "Your new text was not accepted", words.strip()
+    return "Your comment was not accepted", f"{_why(event)} {_appeal(event)}".strip()
+
+
+def _upheld(event: Event, _comment: Comment) -> News:
+    words = f"You asked for another look. The moderators looked again, and it stays as it is. {_why(event)}"
+    return "The decision about your comment stands", words.strip()
+
+
+def _removed(event: Event, _comment: Comment) -> News:
+    return "Your comment was removed", f"{_why(event)} {_appeal(event)}".strip()
+
+
+def _removed_as_spam(event: Event, comment: Comment) -> News:
+    return (_removed if event.to_state == "hidden" else _rejected)(event, comment)
+
+
+def _restored(_event: Event, comment: Comment) -> News:
+    words = "Readers see it again." if comment.visible else "It waits for the moderators again."
+    return "The decision against your comment was taken back", words
+
+
+_SAY: dict[str, Callable[[Event, Comment], News | None]] = {
+    "approve": _approved,
+    "overturn": _overturned,
+    "reject": _rejected,
+    "uphold": _upheld,
+    "hide": _removed,
+    "spam": _removed_as_spam,
+    "restore": _restored,
+}
+
+
+def _why(event: Event) -> str:
+    """Return the reason in plain words; of “something else” the note is the reason."""
+    note = f"“{event.note}”" if event.note else ""
+    reason = REASONS.get(event.reason, "") if event.reason != "other" else ""
+    if reason:
+        return f"Reason: {reason}. {note}".strip()
+    return f"Reason: {note}" if note else ""
+
+
+def _appeal(event: Event) -> str:
+    """Return how to ask for another look and until when, for the decisions that leave it open."""
+    days = site_settings().appeal_days
+    if event.act not in DECISIONS or not days:
+        return ""
+    until = (event.at + timedelta(days=days)).strftime(DAY)
+    return f"Do you think that this is wrong? Until {until} you can ask for another look, on its page."
