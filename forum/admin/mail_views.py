@@ -185,7 +185,7 @@ def _stopped_page(failed: ReasonForm | None = None, problems: Sequence[str] = ()
 def _lift_page(form: ReasonForm, problems: Sequence[str] = ()) -> Answer:
     row = db.session.get(Suppression, _address())
     if row is None:
-        flash("Mail to this address is not stopped.", "ok")
+        flash("Mail to this address is not stopped.", "warn")
         return redirect(STOPPED, 303)
     shown = render_template("admin/mail-lift.html", row=row, form=form, problems=problems)
     return shown, 422 if form.errors or problems else 200
