@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from itsdangerous import URLSafeSerializer
 from playwright.sync_api import Browser, Page
 
 from forum.demo.accounts import PASSWORD
@@ -122,6 +124,23 @@ def report_without_a_reason(page: Page, site: Site) -> None:
     page.wait_for_selector(".problem")
 
 
+def muted_person(page: Page, site: Site) -> None:
+    comment_with_all_acts(page, site)
+    page.get_by_role("button", name=re.compile("^Mute (?!this)")).click()
+    page.wait_for_selector(".muted")
+    page.get_by_role("button", name="Follow this thread").click()
+    page.get_by_role("button", name="Stop following").wait_for()
+    page.goto(site.url + ESSAY)
+
+
+def stopped_letter(page: Page, site: Site) -> None:
+    key = Path(site.environ["FORUM_INSTANCE"], "secret_key").read_text()
+    signer = URLSafeSerializer(key, salt="unsubscribe")
+    page.goto(f"{site.url}/unsubscribe/{signer.dumps([4, 'essays'])}")
+    page.get_by_role("button", name="Stop new essays").click()
+    page.get_by_role("button", name="Stop everything").wait_for()
+
+
 def open_reject(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/moderation")
     page.locator(".card__ask summary").first.click()
@@ -147,8 +166,9 @@ def chosen_users(page: Page, site: Site) -> None:
     page.wait_for_url(re.compile("/admin/users/subscriptions"))
 
 
-def batch_without_a_reason(page: Page, site: Site) -> None:
+def batch_without_an_act(page: Page, site: Site) -> None:
     chosen_users(page, site)
+    page.get_by_label("Reason").fill("They paid by post.")
     page.get_by_role("button", name="Continue").click()
     page.wait_for_selector(".problem")
 
@@ -211,6 +231,8 @@ SCREENS: dict[str, list[Screen]] = {
         "/sign-up",
         "/subscribe",
         "/sign-in/link/not-a-link",
+        "/unsubscribe/not-a-link",
+        stopped_letter,
         "/dev/mail",
         "/nothing-here",
         kept_words,
@@ -266,7 +288,7 @@ SCREENS: dict[str, list[Screen]] = {
         "/admin/tiers",
         "/admin/subscriptions",
         chosen_users,
-        batch_without_a_reason,
+        batch_without_an_act,
         reviewed_file,
         granted_to_oneself,
         "/account/subscription",
