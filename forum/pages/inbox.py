@@ -1,6 +1,7 @@
 """A person's inbox of notices, in which nothing is read until they say so."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -9,7 +10,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.telling import unreadable
-from forum.notifications.inbox import find_notice, grouped, inbox_page, mark_all_read, watches_of
+from forum.notifications.inbox import Group, find_notice, grouped, inbox_page, mark_all_read, watches_of
 from forum.notifications.notice import Notice, unread_count
 from forum.web import page_number, person, require, require_found, safe_path
 
@@ -35,6 +36,7 @@ def show_inbox() -> Answer:
         parts=[("new", "New", new), ("earlier", "Earlier", earlier)],
         hidden=unreadable(page.rows, clock.now()),
         watches=watches_of(user, page.rows),
+        following=dict(pairwise(_ids(new + earlier))),
         newest_id=max((notice.id for notice in page.rows), default=0),
     )
 
@@ -71,6 +73,11 @@ def open_one(notice_id: int) -> Answer:
 def count_unread() -> dict[str, Callable[[], int]]:
     """Give every page the number that stands beside “Notices”; only a page that shows it asks for it."""
     return {"unread_notices": lambda: unread_count(person())}
+
+
+def _ids(groups: list[Group]) -> list[int]:
+    """Return the ids of notices in the order in which they stand on the page."""
+    return [notice.id for group in groups for thread in group.threads.values() for notice in thread.notices]
 
 
 def _reader() -> User:
