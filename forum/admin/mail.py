@@ -41,15 +41,18 @@ class QueueState:
 def queue_state() -> QueueState:
     """Return how the mail is doing; five queries."""
     now, server = clock.now(), mail_server()
-    due = Message.is_open() & (Message.not_before <= now)
-    oldest = db.session.scalar(select(func.min(Message.not_before)).where(due))
+    due = Message.is_open() & ((Message.not_before <= now) | (Message.tries > 0))
+    firsts = select(func.min(Message.created_at), func.min(Message.not_before)).where(due)
+    oldest, due_since = db.session.execute(firsts).one()
     last_sent = server.last_sent_at if server else None
     is_failing = server is not None and server.failing_since is not None
     return QueueState(
         server=server,
         has_server=bool(current_app.config["SMTP_URL"]),
         oldest=oldest,
-        is_stuck=oldest is not None and not is_failing and now - max(oldest, last_sent or oldest) > LONG_WAIT,
+        is_stuck=due_since is not None
+        and not is_failing
+        and now - max(due_since, last_sent or due_since) > LONG_WAIT,
         **queue_counts(),
     )
 
