@@ -242,14 +242,16 @@ def test_no_address_gives_words_behind_the_mark_or_below_it_to_who_may_not_read_
 
 def test_no_mail_and_no_notice_gives_them_away_either(cast: Cast) -> None:
     without, lapsed = those_without(cast)
-    lost = cast.person("lost", accepted_comments=2)
-    cast.subscribe(lost.user_id or 0, Kind.PAID)
-    talked_about(cast, lapsed, lost)
+    lost, stayed = cast.person("lost"), cast.person("stayed")
+    for visitor in (lost, stayed):
+        cast.subscribe(visitor.user_id or 0, Kind.PAID)
+    talked_about(cast, lapsed, lost, stayed)
     end(cast, lost)  # told while they could read, mailed when they no longer can
     run_jobs(cast)
-    supporter, stopped = cast.person("patron"), {*(one.user_id for one in without.values()), lost.user_id}
+    stopped = {*(one.user_id for one in without.values()), lost.user_id}
     mails = mails_of(cast)
-    assert any(MARKER in text for text in mails[supporter.user_id or 0])
+    for sentence in (f"The rest says {MARKER}", f"I read {MARKER}, too, stayed."):
+        assert any(sentence in text for text in mails[stayed.user_id or 0]), sentence
     for user_id in stopped - {None}:
         assert not any(MARKER in text for text in mails.get(user_id, ())), user_id
     with cast.app.app_context():
