@@ -107,11 +107,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Overview:
-    """How much waits in all, for which causes, and since when."""
+    """How much waits in all, for which causes, and since when at the longest and the shortest."""
 
     total: int
     by_cause: dict[Cause, int]
     oldest: datetime | None
+    newest: datetime | None
 
 
 def may_use_desk(user: User | None, now: datetime) -> bool:
@@ -139,17 +140,22 @@ def waiting_count(user: User) -> int:
 def overview(user: User) -> Overview:
     """Return the numbers above the queue. One query."""
     statement = _waiting(user, clock.now()).with_only_columns(
-        CommentRevision.causes, func.count(Comment.id), func.min(_since()), maintain_column_froms=True
+        CommentRevision.causes,
+        func.count(Comment.id),
+        func.min(_since()),
+        func.max(_since()),
+        maintain_column_froms=True,
     )
     by_cause: dict[Cause, int] = {}
-    total, oldest = 0, []
-    for causes, count, since in db.session.execute(statement.group_by(CommentRevision.causes)):
+    total, oldest, newest = 0, [], []
+    for causes, count, first, last in db.session.execute(statement.group_by(CommentRevision.causes)):
         total += count
-        oldest.append(since)
+        oldest.append(first)
+        newest.append(last)
         for cause in CAUSES:
             if cause.value in causes:
                 by_cause[cause] = by_cause.get(cause, 0) + count
-    return Overview(total, by_cause, min(oldest, default=None))
+    return Overview(total, by_cause, min(oldest, default=None), max(newest, default=None))
 
 
 def essays_moderated(user: User) -> list[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """The mails that notices become: one answer, several in a thread, a decision, a digest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from flask import current_app
@@ -83,7 +83,7 @@ def write_answers(user: User, notices: Sequence[Notice]) -> Message:
 
 
 def write_decision(user: User, notice: Notice) -> Message:
-    """Write the mail about one decision."""
+    """Write the mail about one decision, with the whole text that was judged."""
     [notice] = _loaded([notice])
     return send(
         "decision",
@@ -91,7 +91,7 @@ def write_decision(user: User, notice: Notice) -> Message:
         user_id=user.id,
         letter=notice.letter,
         message_id=_message_id(notice, user),
-        told=_told(notice, whole=True),
+        told=replace(_told(notice, whole=True), quote=notice.quote),
         what=NAMES[Letter.DECISIONS],
     )
 

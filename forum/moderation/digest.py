@@ -1,0 +1,106 @@
+"""The mail to who moderates: how much waits for them, since when, and the first of it."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, func, select
+
+from forum.accounts.user import Role, Standing, User, lock_users
+from forum.database import db
+from forum.discussion.comment import CommentRevision, Verdict
+from forum.moderation.queue import Card, Filters, how_long, may_use_desk, overview, waiting
+from forum.notifications.gathering import digest_moment
+from forum.outbox.message import Message, send
+from forum.site.settings import site_settings
+from forum.subscriptions.letters import NAMES, Letter, Pace, gets, pace_of
+from forum.text.excerpt import first_line
+
+SHOWN = 5
+LONGEST_SHOWN = 300
+KIND = "moderation"
+
+
+def tell_moderators(now: datetime) -> int:
+    """Tell who moderates what waits for them, as often as they and the settings say; returns how many mails it is.
+
+    Nobody is told twice of the same, nor of nothing. Commits after each person.
+    """
+    return sum(_tell(user_id, now) for user_id in _who_may_be_told(now))
+
+
+def _who_may_be_told(now: datetime) -> list[int]:
+    """Return who moderates, wants this letter, and had none for long enough. One query."""
+    mails = select(func.max(Message.created_at)).where(Message.user_id == User.id, Message.kind == KIND)
+    last = mails.scalar_subquery()
+    at_once = gets(Letter.MODERATION, Pace.NOW) & (last <= now - _between())
+    daily = gets(Letter.MODERATION, Pace.DAILY) & (last < digest_moment(Pace.DAILY, now))
+    never_yet = gets(Letter.MODERATION, Pace.NOW, Pace.DAILY) & last.is_(None)
+    something_waits = exists(select(CommentRevision.id).where(CommentRevision.verdict == Verdict.HELD))
+    people = select(User.id).where(
+        User.role != Role.READER,
+        User.has_standing(Standing.ACTIVE, now) | User.has_standing(Standing.HELD, now),
+        User.email_confirmed_at.is_not(None),
+        at_once | daily | never_yet,
+        something_waits,
+    )
+    found = list(db.session.scalars(people.order_by(User.id)))
+    db.session.commit()
+    return found
+
+
+def _tell(user_id: int, now: datetime) -> bool:
+    """Write one person's mail, if there is news for them; two workers take turns."""
+    [user] = lock_users(User.id == user_id)
+    is_told = may_use_desk(user, now) and _is_due(user, now) and _write(user, now)
+    db.session.commit()
+    return is_told
+
+
+def _is_due(user: User, now: datetime) -> bool:
+    last = _last_told(user)
+    if last is None:
+        return True
+    if pace_of(user, Letter.MODERATION) == Pace.DAILY:
+        return last < digest_moment(Pace.DAILY, now)
+    return last <= now - _between()
+
+
+def _write(user: User, now: datetime) -> bool:
+    numbers = overview(user)
+    if numbers.oldest is None or numbers.newest is None:
+        return False
+    last = _last_told(user)
+    if pace_of(user, Letter.MODERATION) == Pace.NOW and last is not None and numbers.newest <= last:
+        return False  # nothing arrived since: they know
+    cards = waiting(user, Filters()).rows[:SHOWN]
+    send(
+        KIND,
+        user.email,
+        user_id=user.id,
+        letter=Letter.MODERATION,
+        total=numbers.total,
+        waited=how_long(now - numbers.oldest),
+        first=[_shown(card) for card in cards],
+        what=NAMES[Letter.MODERATION],
+    )
+    return True
+
+
+def _last_told(user: User) -> datetime | None:
+    mine = (Message.user_id == user.id) & (Message.kind == KIND)
+    return db.session.scalar(select(func.max(Message.created_at)).where(mine))
+
+
+def _shown(card: Card) -> dict[str, str]:
+    """Return one waiting comment as the mail shows it."""
+    comment = card.comment
+    return {
+        "name": comment.author.name,
+        "title": card.essay.title,
+        "why": ", ".join(chip.words for chip in card.chips),
+        "words": first_line(card.newest.source, LONGEST_SHOWN),
+        "url": f"{comment.address}#moderate",
+    }
+
+
+def _between() -> timedelta:
+    return timedelta(hours=site_settings().moderation_digest_hours)
