@@ -285,7 +285,7 @@ def test_a_file_without_a_reason_or_with_a_reason_too_long_changes_nothing(cast:
     assert rows(cast) == {}
 
 
-def test_five_thousand_lines_are_reviewed_and_applied_in_a_few_queries_each(cast: Cast) -> None:
+def test_a_thousand_people_are_reviewed_and_changed_by_one_button(cast: Cast) -> None:
     with cast.app.app_context():
         for number in range(1_000):
             address = f"reader{number}@mail.example"
