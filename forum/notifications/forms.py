@@ -68,4 +68,8 @@ class LettersForm(Form):
 
 
 def _at_most_every(hours: int) -> str:
-    return f"When some wait, at most every {hours} hours" if hours > 1 else "When some wait, at most once an hour"
+    return (
+        f"When some wait, at most every {hours} hours"
+        if hours > 1
+        else "When some wait, at most once an hour"
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from forum import clock
 from forum.accounts.user import User
@@ -53,6 +53,16 @@ def mark_all_read(user: User, newest_id: int) -> None:
     db.session.execute(update(Notice).where(mine).values(read_at=clock.now()))
 
 
+def stop_mails_of_thread(user: User, thread_id: int) -> None:
+    """Let nothing of a thread leave by mail any more that waits to: its reader has just muted it."""
+    _stop_mails(user, Notice.thread == f"thread:{thread_id}")
+
+
+def stop_mails_of_person(user: User, muted: User) -> None:
+    """Let nothing that a person wrote leave by mail any more that waits to: the reader has just muted them."""
+    _stop_mails(user, Notice.by_id == muted.id)
+
+
 def grouped(notices: Iterable[Notice]) -> list[Group]:
     """Return notices below their essays and in their threads, each in the order of its first notice."""
     groups: dict[str, Group] = {}
@@ -74,6 +84,11 @@ def watches_of(user: User, notices: Iterable[Notice]) -> dict[int, bool]:
     mine = (ThreadWatch.user_id == user.id) & ThreadWatch.thread_id.in_(threads - {None})
     rows = db.session.execute(select(ThreadWatch.thread_id, ThreadWatch.is_muted).where(mine))
     return {row.thread_id: row.is_muted for row in rows}
+
+
+def _stop_mails(user: User, which: ColumnElement[bool]) -> None:
+    waiting = (Notice.user_id == user.id) & Notice.mail_at.is_not(None) & which
+    db.session.execute(update(Notice).where(waiting).values(mail_at=None))
 
 
 def _number(name: str, kind: str) -> int | None:

@@ -18,6 +18,7 @@ from forum.discussion.thread import Node, comment_with_replies, parents_of, wait
 from forum.essays.essay import CommentPolicy, Essay
 from forum.limits import limit
 from forum.moderation.decisions import open_appeal
+from forum.notifications.inbox import stop_mails_of_thread
 from forum.notifications.watch import ThreadWatch, unwatch, watch, watch_of
 from forum.pages.essay import OwnParts, own_parts, put_own_parts, thread_html
 from forum.site.settings import site_settings
@@ -112,6 +113,8 @@ def _change_watch(comment_id: int, *, is_muted: bool) -> Answer:
     else:
         require(sees and (is_muted or Act.FOLLOW in rights(user, comment.essay, None, clock.now())))
         watch(user, thread_id, is_muted=is_muted)
+        if is_muted:
+            stop_mails_of_thread(user, thread_id)
     db.session.commit()
     sentence = _watch_words(watch_of(user, thread_id))
     flash(sentence, "ok")

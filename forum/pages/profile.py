@@ -18,6 +18,7 @@ from forum.essays.essay import Access, Essay
 from forum.essays.listing import newest_essays
 from forum.limits import limit
 from forum.notifications.follow import Follow
+from forum.notifications.inbox import stop_mails_of_person
 from forum.notifications.watch import ThreadWatch, has_muted, mute_person, people_muted_by, unmute_person
 from forum.subscriptions.letters import NAMES, Pace, choices_of
 from forum.subscriptions.tier import subscription_of
@@ -58,6 +59,7 @@ def mute(user_id: int) -> Answer:
         flash(f"The comments of {user.name} are shown again.", "ok")
     else:
         mute_person(reader, user)
+        stop_mails_of_person(reader, user)
         flash(f"The comments of {user.name} are folded for you from now on.", "ok")
     db.session.commit()
     return redirect(safe_path(request.form.get("next"), otherwise=f"/readers/{user.id}"), 303)

@@ -303,6 +303,43 @@ def same(page: str) -> str:
     )
 
 
+def test_what_waits_to_be_mailed_of_whom_or_what_one_mutes_stays_here(cast: Cast) -> None:
+    reader, other = cast.reader, cast.other_reader
+    root = comment_id(cast.author.comment(cast.slug, "A first comment."))
+    of_thread = tell(cast, reader, "comment:1", thread=f"thread:{root}")
+    of_person = tell(cast, reader, "comment:2", thread="thread:0", by=other.user_id)
+    neither = tell(cast, reader, "comment:3", thread="thread:0", by=cast.author.user_id)
+    theirs = tell(cast, other, "comment:4", thread=f"thread:{root}")
+    reader.post(f"/comments/{root}/mute")
+    reader.post(f"/readers/{other.user_id}/mute")
+    waits = [
+        cast.read(Notice, notice).mail_at is not None for notice in (of_thread, of_person, neither, theirs)
+    ]
+    assert waits == [False, False, True, True]
+    assert unread(cast, reader) == 3
+
+
+def test_ones_comments_are_listed_with_what_became_of_each(cast: Cast) -> None:
+    newcomer = cast.newcomer
+    held = comment_id(newcomer.comment(cast.slug, "This one waits."))
+    refused = comment_id(newcomer.comment(cast.slug, "This one was refused."))
+    gone = comment_id(newcomer.comment(cast.slug, "This one is gone."))
+    newcomer.post(f"/comments/{gone}/withdraw")
+    reason = {"revision": "1", "reason": "off-topic", "note": ""}
+    cast.author.post(f"/moderation/comments/{refused}/reject", reason)
+    page = words(newcomer.get("/account/comments"))
+    assert "Waiting for author. Only you can see this. This one waits." in page
+    assert re.search(
+        r"Not accepted by the moderators: .*Only you can see this\. This one was refused\.", page
+    )
+    assert "You withdrew it. This one is gone." in page
+    newcomer.post(f"/comments/{refused}/appeal", {"words": "Look again."})
+    cast.author.post(f"/moderation/comments/{held}/approve", {"revision": "1"})
+    page = words(newcomer.get("/account/comments"))
+    assert "author will look at this again. Only you can see it. This one was refused." in page
+    assert "Posted. This one waits." in page
+
+
 def test_nobody_mutes_themselves_and_staff_can_be_muted(cast: Cast) -> None:
     assert cast.reader.post(f"/readers/{cast.reader.user_id}/mute").status_code == 403
     assert "Mute" not in words(cast.reader.get(f"/readers/{cast.reader.user_id}"))
