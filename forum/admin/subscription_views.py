@@ -145,6 +145,7 @@ def change_from_file() -> Answer:
     """Show what each line of a file would do; `seen` in the form says that this was seen, and does it."""
     actor, form = acting_admin(), PeriodFileForm()
     fine = form.validate()
+    db.session.commit()  # nobody should wait while thousands of lines are read
     try:
         text = form.text.data or _text_of(form)
         file = read_periods(text)

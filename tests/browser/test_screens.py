@@ -196,7 +196,7 @@ def own_subscription_that_lapsed(page: Page, site: Site) -> None:
 def change_own_subscription(page: Page, site: Site, act: str, until: str) -> None:
     page.goto(f"{site.url}/admin/users?q=admin@demo.example")
     section = page.locator("#subscription")
-    section.get_by_text(f"{act}…").click()
+    section.get_by_text(f"{act}…", exact=True).click()
     page.locator(f"#{act.lower()}-until").fill(until)
     page.locator(f"#{act.lower()}-reason").fill("To look at the pages.")
     section.get_by_role("button", name=act, exact=True).click()
