@@ -7,7 +7,7 @@ from sqlalchemy import exists, func, select
 from forum.accounts.user import Role, Standing, User, lock_users
 from forum.database import db
 from forum.discussion.comment import CommentRevision, Verdict
-from forum.moderation.queue import Card, Filters, how_long, may_use_desk, overview, waiting
+from forum.moderation.queue import Card, Filters, Overview, how_long, may_use_desk, overview, waiting
 from forum.notifications.gathering import digest_moment
 from forum.outbox.message import Message, send
 from forum.site.settings import site_settings
@@ -50,39 +50,36 @@ def _who_may_be_told(now: datetime) -> list[int]:
 def _tell(user_id: int, now: datetime) -> bool:
     """Write one person's mail, if there is news for them; two workers take turns."""
     [user] = lock_users(User.id == user_id)
-    is_told = may_use_desk(user, now) and _is_due(user, now) and _write(user, now)
+    numbers = overview(user)
+    is_told = may_use_desk(user, now) and _is_news(user, numbers, now)
+    if is_told:
+        _write(user, numbers, now)
     db.session.commit()
     return is_told
 
 
-def _is_due(user: User, now: datetime) -> bool:
-    last = _last_told(user)
-    if last is None:
-        return True
-    if pace_of(user, Letter.MODERATION) == Pace.DAILY:
-        return last < digest_moment(Pace.DAILY, now)
-    return last <= now - _between()
-
-
-def _write(user: User, now: datetime) -> bool:
-    numbers = overview(user)
+def _is_news(user: User, numbers: Overview, now: datetime) -> bool:
+    """Tell whether a person is to hear of what waits: daily while anything does, else when something has come."""
     if numbers.oldest is None or numbers.newest is None:
         return False
     last = _last_told(user)
-    if pace_of(user, Letter.MODERATION) == Pace.NOW and last is not None and numbers.newest <= last:
-        return False  # nothing arrived since: they know
-    cards = waiting(user, Filters()).rows[:SHOWN]
+    if pace_of(user, Letter.MODERATION) == Pace.DAILY:
+        moment = digest_moment(Pace.DAILY, now)
+        return numbers.oldest < moment and (last is None or last < moment)
+    return last is None or (last <= now - _between() and last < numbers.newest)
+
+
+def _write(user: User, numbers: Overview, now: datetime) -> None:
     send(
         KIND,
         user.email,
         user_id=user.id,
         letter=Letter.MODERATION,
         total=numbers.total,
-        waited=how_long(now - numbers.oldest),
-        first=[_shown(card) for card in cards],
+        waited=how_long(now - (numbers.oldest or now)),
+        first=[_shown(card) for card in waiting(user, Filters()).rows[:SHOWN]],
         what=NAMES[Letter.MODERATION],
     )
-    return True
 
 
 def _last_told(user: User) -> datetime | None:
