@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from socket import create_connection
@@ -37,6 +38,9 @@ from forum.site.settings import change_setting
 
 PAUSE_SECONDS = (1.0, 6.0)
 """From the first mail of a worker to its end."""
+
+LONGEST_GAP_SECONDS = 1.0
+"""Between two mails of a worker that is at it."""
 
 MAILS_PER_MINUTE = 100_000
 """The highest rate that an admin can set, so that the machine is what limits."""
@@ -69,8 +73,10 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Return mails a second from the first to the last."""
-        return len(self.arrived) / (self.arrived[-1][0] - self.arrived[0][0])
+        """Return mails a second, without the pauses in which no worker was there or a lease had to run out."""
+        moments = [moment for moment, _ in self.arrived]
+        gaps = (later - earlier for earlier, later in pairwise(moments))
+        return len(moments) / sum(gap for gap in gaps if gap < LONGEST_GAP_SECONDS)
 
     @property
     def is_sound(self) -> bool:
@@ -79,21 +85,20 @@ class Run:
 
 
 def main() -> None:
-    """Send to few, to many, and to many under fire; the exit status is 1 when anybody was missed or got too much."""
+    """Send to few, and to many while workers are killed; the exit status is 1 when that is not sound."""
     asked = _arguments()
     kinds = KINDS if asked.database == "both" else (asked.database,)
     print("| database | subscribers | kills | mails a second | worker's peak memory | missed | doubled |")
     print("|---|---|---|---|---|---|---|", flush=True)
     sound = True
     for kind in kinds:
-        for readers, kills in ((asked.few, 0), (asked.readers, 0), (asked.readers, asked.kills)):
+        for readers, kills in ((asked.few, 0), (asked.readers, asked.kills)):
             with tempfile.TemporaryDirectory(prefix="forum-mail-") as name:
                 folder = Path(name)
                 with database(kind, folder) as url:
                     run = _run(folder, url, readers, kills, asked)
-            rate = "–" if kills else f"{run.rate:.0f}"
             print(
-                f"| {kind} | {len(run.subscribed):,} | {kills} | {rate} | {run.memory:.0f} MB "
+                f"| {kind} | {len(run.subscribed):,} | {kills} | {run.rate:.0f} | {run.memory:.0f} MB "
                 f"| {run.missed} | {run.doubled} |",
                 flush=True,
             )
@@ -119,7 +124,7 @@ def _run(folder: Path, url: str, readers: int, kills: int, asked: argparse.Names
                     raise RuntimeError("all was sent before the last kill: take more readers")
                 end(worker.pid)
         with _worker(environ, folder) as worker:
-            limit = LEASE.total_seconds() + readers / 10 + 60
+            limit = LEASE.total_seconds() + readers / 5 + 60
             wait_until(lambda: _is_sent(app, essay_id), limit, "not all mails leave")
             memory = max(memory, _peak_memory(worker.pid))
             worker.terminate()

@@ -6,6 +6,7 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, Unstructur
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
+from typing import Any
 
 import idna
 from flask import current_app
@@ -22,18 +23,27 @@ _ONE_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
-class _Whole(UnstructuredHeader, BaseHeader):
+class _Taken(UnstructuredHeader, BaseHeader):
+    """A header whose value is taken as it was given: what looks like an encoded word in it is none."""
+
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        kwds.update(decoded=value, parse_tree=None)
+
+
+class _Whole(_Taken):
     """A header of addresses or identifiers, one on a line: Python would write a long one as encoded words."""
 
     def fold(self, *, policy: Policy) -> str:
         return f"{self.name}: {f'{policy.linesep} '.join(str(self).split())}{policy.linesep}"
 
 
-class _Words(UnstructuredHeader, BaseHeader):
+class _Words(_Taken):
     """A header of words: the folding of Python 3.11 loses blanks between those beyond ASCII, the older one does not."""
 
     def fold(self, *, policy: Policy) -> str:
-        words = Header(str(self), "us-ascii" if self.isascii() else "utf-8", header_name=self.name)
+        charset = "us-ascii" if self.isascii() and "=?" not in self else "utf-8"
+        words = Header(str(self), charset, header_name=self.name)
         return f"{self.name}: {words.encode(linesep=policy.linesep)}{policy.linesep}"
 
 
