@@ -189,7 +189,7 @@ def import_reader_file(file: Path, dry_run: bool) -> None:
     click.echo(("Nothing was changed. " if dry_run else "") + _readers_words(counts))
     if wrong := counts[Verdict.WRONG]:
         rows_are = "1 row is" if wrong == 1 else f"{wrong:,} rows are"
-        raise click.ClickException(f"{rows_are} wrong. Mend them in the file and import it again.")
+        raise click.ClickException(f"{rows_are} wrong. Mend the file and import it again.")
 
 
 @readers.command("export")
@@ -202,7 +202,8 @@ def export_reader_file(file: str) -> None:
                 os.fchmod(out.fileno(), 0o600)  # it is full of addresses
             written = export_readers(out)
     except OSError as error:
-        raise click.ClickException(f"{file}: cannot be written: {error.strerror}.") from None
+        where = "standard output" if file == "-" else file
+        raise click.ClickException(f"{where}: cannot be written: {error.strerror}.") from None
     click.echo(f"{written:,} readers exported.", err=True)
 
 
