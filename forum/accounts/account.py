@@ -6,7 +6,7 @@ from forum.accounts.confirming import spend_links_of
 from forum.accounts.session import end_sessions_of, start_session
 from forum.accounts.sign_up import NameTaken, is_name_free
 from forum.accounts.signals import renamed, support_shown
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import db
 from forum.outbox.message import send
 
@@ -18,12 +18,14 @@ def change_name(user: User, name: str) -> None:
     """
     if not is_name_free(name, but_for=user):
         raise NameTaken
+    lock_users(User.id == user.id)
+    # First the discussions: who posts there has them, and then refers to this person, who may follow them.
+    renamed.send(user)
     try:
         with db.session.begin_nested():
             user.name = name
     except IntegrityError:
         raise NameTaken from None
-    renamed.send(user)
 
 
 def show_support(user: User, *, shown: bool) -> None:

@@ -11,6 +11,7 @@ from forum.discussion.comment import Comment, Presence
 from forum.discussion.reaction import Reaction
 from forum.discussion.report import Appeal
 from forum.essays.essay import Essay
+from forum.notifications.notice import Notice
 from tests.cast import Cast, Visitor, comment_id
 from tests.discussion.rows import history, rows_of, wrong_counters
 
@@ -57,6 +58,18 @@ def test_a_person_is_renamed_while_they_thank_and_moderate(cast: Cast) -> None:
         acts += [act_of(again(cast, cast.moderator), f"/moderation/comments/{comment}/feature", {})]
         together(acts)
     assert wrong_counters(cast.app, begun_with(cast)) == []
+
+
+def test_a_follower_is_renamed_while_others_post_what_they_are_told(cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "A discussion that shows the name.")
+    assert cast.reader.post(f"/essays/{cast.slug}/follow").status_code == 303
+    tabs = [again(cast, cast.moderator) for _ in range(3)]
+    for number in range(ROUNDS):
+        name = {"name": f"Reader {number}", "reason": "They married."}
+        acts = [act_of(cast.admin, f"/admin/users/{cast.reader.user_id}/name", name)]
+        acts += [say(tab, cast, f"News {number}, {place}.") for place, tab in enumerate(tabs)]
+        together(acts)
+    assert rows_of(cast, Notice) == 2 * 3 * ROUNDS + 1  # the author follows too, and heard of the first as well
 
 
 def test_the_author_answers_held_comments_while_their_writer_posts_on(cast: Cast) -> None:
