@@ -1,6 +1,7 @@
 """One click in a mail program stops a letter: no cookie, no page of ours, and nothing happens by opening the link."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -90,6 +91,14 @@ def test_a_link_that_was_used_answers_the_same_again(cast: Cast) -> None:
     answers = [cast.stranger.client.post(address, data=ONE_CLICK) for _ in range(3)]
     assert {answer.status_code for answer in answers} == {200}
     assert all("You get no more new essays by mail" in words(answer) for answer in answers)
+
+
+def test_a_mail_program_may_click_many_times_at_once(cast: Cast) -> None:
+    address = link(cast, cast.reader.user_id)
+    with ThreadPoolExecutor(6) as pool:
+        clicks = [pool.submit(cast.stranger.client.post, address, data=ONE_CLICK) for _ in range(12)]
+    assert {click.result().status_code for click in clicks} == {200}
+    assert paces(cast, cast.reader.user_id)[Letter.ESSAYS] == Pace.NEVER
 
 
 def test_the_button_on_the_page_brings_back_the_pace_from_before(cast: Cast) -> None:
