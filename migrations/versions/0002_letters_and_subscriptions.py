@@ -191,7 +191,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("lease", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index(batch_op.f("ix_message_batch"), ["batch"], unique=False)
-        batch_op.create_index(batch_op.f("ix_message_failed_at"), ["failed_at"], unique=False)
+        batch_op.drop_index(batch_op.f("ix_message_kind"))
+        batch_op.drop_index(batch_op.f("ix_message_not_before"))
+        batch_op.drop_index(batch_op.f("ix_message_sent_at"))
+        for name, column in (("ix_message_sent", "sent_at"), ("ix_message_failed", "failed_at")):
+            batch_op.create_index(
+                name,
+                [column],
+                unique=False,
+                sqlite_where=sa.text(f"{column} IS NOT NULL"),
+                postgresql_where=sa.text(f"{column} IS NOT NULL"),
+            )
         batch_op.create_index(
             "ix_message_open",
             ["not_before"],
@@ -255,7 +265,15 @@ def downgrade() -> None:
             sqlite_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
             postgresql_where=sa.text("sent_at IS NULL AND failed_at IS NULL"),
         )
-        batch_op.drop_index(batch_op.f("ix_message_failed_at"))
+        for name, column in (("ix_message_sent", "sent_at"), ("ix_message_failed", "failed_at")):
+            batch_op.drop_index(
+                name,
+                sqlite_where=sa.text(f"{column} IS NOT NULL"),
+                postgresql_where=sa.text(f"{column} IS NOT NULL"),
+            )
+        batch_op.create_index(batch_op.f("ix_message_sent_at"), ["sent_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_message_not_before"), ["not_before"], unique=False)
+        batch_op.create_index(batch_op.f("ix_message_kind"), ["kind"], unique=False)
         batch_op.drop_index(batch_op.f("ix_message_batch"))
         batch_op.drop_column("failed_at")
         batch_op.drop_column("lease")
