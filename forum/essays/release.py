@@ -155,11 +155,16 @@ def withdraw(essay_id: int) -> Answer:
         return redirect(f"/desk/essays/{essay_id}/publish", 303)
     form = WithdrawForm()
     is_own = essay.author_id == user.id
-    if request.method == "POST" and not is_own and not form.reason.data:
-        form.reason.errors = ["Say why: the reason is kept in the audit log."]
-        return render_template("essays/withdraw.html", essay=essay, form=form, is_own=is_own), 422
-    if request.method == "GET":
-        return render_template("essays/withdraw.html", essay=essay, form=form, is_own=is_own)
+    is_complete = request.method == "POST" and (is_own or bool(form.reason.data))
+    if not is_complete:
+        status = 200
+        if request.method == "POST":
+            form.reason.errors, status = ["Say why: the reason is kept in the audit log."], 422
+        how_far = progress(essay, clock.now())
+        page = render_template(
+            "essays/withdraw.html", essay=essay, form=form, is_own=is_own, progress=how_far
+        )
+        return page, status
     withdraw_essay(essay, by=user, reason=form.reason.data or "")
     db.session.commit()
     flash("Withdrawn. Readers are told that it is gone.")

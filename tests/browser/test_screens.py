@@ -217,6 +217,26 @@ def under_the_editor(part: str) -> Callable[[Page, Site], None]:
     return open_it
 
 
+def publish_review(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/desk/essays/new")
+    page.get_by_label("Title").fill("Slack water at night")
+    page.get_by_label("Essay", exact=True).fill("Some words.")
+    page.locator("main .button--primary").first.click()
+    page.wait_for_url(re.compile(r"/desk/essays/\d+"))
+    page.goto(re.sub(r"(/desk/essays/\d+).*", r"\1/publish", page.url))
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("What is sent cannot be unsent.").wait_for()
+
+
+def sent_essay(page: Page, site: Site) -> None:
+    publish_review(page, site)
+    page.get_by_role("button", name=re.compile("^Publish and send to")).click()
+    page.wait_for_selector("#sending[data-refresh]")
+    page.get_by_text(
+        re.compile(r"^Sent to \d+ subscribers")
+    ).first.wait_for()  # no reload: it follows by itself
+
+
 SCREENS: dict[str, list[Screen]] = {
     "": [
         "/",
@@ -273,6 +293,8 @@ SCREENS: dict[str, list[Screen]] = {
         "/desk/essays/new",
         editor_of_the_first,
         under_the_editor("publish"),
+        publish_review,
+        sent_essay,
         under_the_editor("revisions"),
         under_the_editor("images"),
         under_the_editor("withdraw"),

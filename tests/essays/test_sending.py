@@ -1,14 +1,16 @@
 """Sending an essay: everybody who asked for it gets it once, whatever breaks on the way, and the page says so."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 import time_machine
+from click.testing import Result
 from flask import Flask
 from sqlalchemy import event, insert, select, update
 from sqlalchemy.orm import Session
@@ -296,6 +298,16 @@ def test_a_form_that_does_not_ask_and_the_site_only_send_nothing(cast: Cast) -> 
     assert "By e-mail" not in publish_page(cast, essay_id)
     assert store(cast.app) == 0
     assert count(cast.app, Sending) == 0
+
+
+def test_what_is_imported_is_not_sent(
+    cast: Cast, run: Callable[..., Result], file: Callable[..., Path]
+) -> None:
+    path = file("tides.md", "---\ntitle: Tides\n---\n\nSome words.")
+    assert run("essays", "import", path, "--author", "author@mail.example", "--publish").exit_code == 0
+    assert cast.stranger.get("/essays/tides").status_code == 200
+    assert store(cast.app) == 0
+    assert "Nothing is sent to subscribers" in run("essays", "import", "--help").output
 
 
 @pytest.mark.usefixtures("small_pieces")
