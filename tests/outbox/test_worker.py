@@ -6,14 +6,15 @@ import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, select, text, update
 
 from forum import clock
-from forum.database import db
+from forum.database import db, is_sqlite
 from forum.outbox.message import Message, batch_counts, queue_counts, retry_failed, send
 from forum.outbox.smtp import Courier
 from forum.outbox.suppression import Bounce, Why, is_suppressed, record_bounce, suppress, unsuppress
@@ -310,3 +311,30 @@ def test_a_mail_of_an_undone_change_is_never_sent(app: Flask, sink: Sink) -> Non
         db.session.rollback()
         assert db.session.scalar(select(func.count(Message.id))) == 0
     assert deliver(app) == 0
+
+
+def test_what_is_due_is_found_without_walking_over_what_left_long_ago(app: Flask, sink: Sink) -> None:
+    put_letters(app, 1)
+    seen: list[tuple[str, Any]] = []
+    with app.app_context():
+        engine = db.engine
+
+    def listen(_connection, _cursor, statement, parameters, *_more) -> None:
+        if "FROM message" in statement and statement.startswith("SELECT"):
+            seen.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", listen)
+    deliver(app)
+    event.remove(engine, "before_cursor_execute", listen)
+    about_all = [one for one in seen if "message.id = " not in one[0]]
+    assert len(about_all) >= 3
+    with app.app_context():
+        if not is_sqlite():
+            db.session.execute(text("SET LOCAL enable_seqscan = off"))  # the table is small today
+        how = "EXPLAIN QUERY PLAN " if is_sqlite() else "EXPLAIN "
+        for statement, parameters in about_all:
+            lines = db.session.connection().exec_driver_sql(how + statement, parameters).all()
+            plan = " ".join(str(line[-1]) for line in lines)
+            assert "ix_message_open" in plan, plan
+            assert "SCAN message" not in plan
+            assert "Seq Scan" not in plan
