@@ -92,18 +92,18 @@ def _overturned(_event: Event, _comment: Comment) -> News:
 
 def _rejected(event: Event, comment: Comment) -> News:
     if comment.visible:
-        words = f"{_why(event)} Readers go on seeing the old one. {_appeal(event)}"
-        return "Your new text was not accepted", words.strip()
-    return "Your comment was not accepted", f"{_why(event)} {_appeal(event)}".strip()
+        words = _paragraphs("Readers go on seeing the old one.", _why(event), _appeal(event))
+        return "Your new text was not accepted", words
+    return "Your comment was not accepted", _paragraphs(_why(event), _appeal(event))
 
 
 def _upheld(event: Event, _comment: Comment) -> News:
-    words = f"You asked for another look. The moderators looked again, and it stays as it is. {_why(event)}"
-    return "The decision about your comment stands", words.strip()
+    words = "You asked for another look. The moderators looked again, and it stays as it is."
+    return "The decision about your comment stands", _paragraphs(words, _why(event))
 
 
 def _removed(event: Event, _comment: Comment) -> News:
-    return "Your comment was removed", f"{_why(event)} {_appeal(event)}".strip()
+    return "Your comment was removed", _paragraphs(_why(event), _appeal(event))
 
 
 def _removed_as_spam(event: Event, comment: Comment) -> News:
@@ -124,6 +124,10 @@ _SAY: dict[str, Callable[[Event, Comment], News | None]] = {
     "spam": _removed_as_spam,
     "restore": _restored,
 }
+
+
+def _paragraphs(*sentences: str) -> str:
+    return "\n\n".join(sentence for sentence in sentences if sentence)
 
 
 def _why(event: Event) -> str:

