@@ -19,7 +19,7 @@ from forum.subscriptions.subscription import (
     Subscription,
     has_subscription_state,
 )
-from forum.subscriptions.tier import state_names, subscription_words
+from forum.subscriptions.tier import subscription_words
 from forum.text.names import name_key
 from forum.text.normal import one_line
 
@@ -141,9 +141,9 @@ def comment_counts(people: list[int]) -> dict[int, int]:
     return dict(iter(db.session.execute(counts.where(Comment.author_id.in_(people)))))
 
 
-def subscriptions_in_words(people: list[User], now: datetime) -> dict[int, str]:
-    """Return each person's subscription with its dates in a phrase; two queries."""
-    ids, names = [one.id for one in people], state_names()
+def subscriptions_in_words(people: list[User], names: Mapping[State, str], now: datetime) -> dict[int, str]:
+    """Return each person's subscription with its dates in a phrase; one query. `names` is state_names()."""
+    ids = [one.id for one in people]
     found = select(Subscription).where(Subscription.user_id.in_(ids))
     rows = {row.user_id: row for row in db.session.scalars(found)}
     return {one.id: _in_words(one, rows.get(one.id), names, now) for one in people}

@@ -87,17 +87,17 @@ def users() -> Answer:
     page = find_people(question, page_number(), now)
     if not page.rows and page.number > 1:
         abort(404)
-    people = list(page.rows)
+    people, names = list(page.rows), state_names()
     return render_template(
         "admin/users.html",
         question=question,
         page=page,
         now=now,
         comments=comment_counts([one.id for one in people]),
-        subscriptions=subscriptions_in_words(people, now),
+        subscriptions=subscriptions_in_words(people, names, now),
         roles=_choices(Role),
         standings=_choices(Standing),
-        states=[(state.value, words) for state, words in state_names().items() if state in STATES],
+        states=[(state.value, words) for state, words in names.items() if state in STATES],
         longest=LONGEST_QUERY,
         most_at_once=MOST_AT_ONCE,
     )
@@ -333,7 +333,7 @@ def _detail(
         why_not_ban=why_not_ban(actor, user, now),
         is_only_admin=is_only_admin(user),
         subscription=db.session.get(Subscription, user.id),
-        subscription_words=subscriptions_in_words([user], now)[user.id],
+        subscription_words=subscriptions_in_words([user], names, now)[user.id],
         comment_count=comment_counts([user.id]).get(user.id, 0),
         last_seen=last_seen(user),
         stopped=db.session.get(Suppression, user.email),

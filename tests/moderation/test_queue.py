@@ -26,7 +26,7 @@ from tests.moderation.stage import Scene
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 18, "/moderation/log": 8}
+QUERIES = {"/moderation": 19, "/moderation/log": 9}
 """With the session, the settings and the beginning of the transaction."""
 
 
