@@ -31,7 +31,9 @@ def test_publishing_says_in_one_sentence_what_will_happen_and_then_does_it(cast:
     essay = write(cast, "Ready", at=DRAFT)
     review = cast.author.post(f"/desk/essays/{essay}/publish", {"when": "now", "version": "0"})
     assert review.status_code == 200
-    sentence = "At once, “Ready” will be published on Slack Water at http://localhost/essays/ready, for everyone"
+    sentence = (
+        "At once, “Ready” will be published on Slack Water at http://localhost/essays/ready, for everyone"
+    )
     assert sentence in words(review)
     assert cast.stranger.get("/essays/ready").status_code == 404
     done = cast.author.post(f"/desk/essays/{essay}/publish", {"when": "now", "version": "0", "confirm": "1"})
