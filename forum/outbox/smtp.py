@@ -63,11 +63,16 @@ class Courier:
 
     def __init__(self) -> None:
         self._connection: smtplib.SMTP | None = None
+        self._sender = ""
         self._carried = 0
         self._used_at = 0.0
 
     def open(self) -> None:
-        """Have a connection that answers. Raises: ServerAway."""
+        """Have a sender, and a connection that answers. Raises: ServerAway."""
+        try:
+            self._sender = ascii_address(current_app.config["MAIL_FROM"])
+        except ValueError as error:
+            raise ServerAway(f"FORUM_MAIL_FROM is of no use: {error}.") from error
         if not current_app.config["SMTP_URL"]:
             return
         if self._carried >= MAILS_A_CONNECTION:
@@ -84,14 +89,13 @@ class Courier:
         """
         try:
             mail, to = as_mail(message).as_bytes(), ascii_address(message.to_address)
-            sender = ascii_address(current_app.config["MAIL_FROM"])
         except ValueError as error:
             raise Refused(f"The mail could not be put together: {error}.") from error
         if self._connection is None:
             _write_file(mail, message.message_id, message.created_at)
             return
         self._carried += 1
-        _announce(self._connection, sender)
+        _announce(self._connection, self._sender)
         _hand_over(self._connection, to, mail)
         self._used_at = time.monotonic()
 

@@ -313,6 +313,16 @@ def problems(app: Flask) -> list[str]:
         return find_problems()
 
 
+def test_a_sender_that_is_no_address_is_no_mails_fault(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "MAIL_FROM", "Slack Water <letters@localhost>")
+    message_id = put(app)
+    assert deliver(app) == 0
+    assert (row(app, message_id).tries, row(app, message_id).failed_at) == (0, None)
+    assert "FORUM_MAIL_FROM" in server_row(app).last_error
+
+
 def test_an_address_of_the_server_that_makes_no_sense_is_said(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
