@@ -141,4 +141,5 @@ def _posted_draft() -> str | None:
     """Return which draft the browser may forget; noted for the request, whose first part is not the page itself."""
     if "posted_draft" in session:
         g.posted_draft = session.pop("posted_draft")
-    return g.get("posted_draft")
+    draft: str | None = g.get("posted_draft")
+    return draft
