@@ -39,7 +39,7 @@ PIECE = 500
 """Rows that are added and committed together: nobody waits long."""
 
 ASKED_AT_ONCE = 100
-"""Of more names PostgreSQL reads the whole table rather than its index: 25 ms each time with 100,000 people."""
+"""For 500 names PostgreSQL reads the whole table of 100,000 people rather than its index."""
 
 NUMBERED = range(2, 10)
 """Who has a taken name gets the first free one of “Ada 2” to “Ada 9”, and otherwise a number that nobody has."""
@@ -307,7 +307,7 @@ def _insert(model: type[Base], rows: list[dict[str, Any]]) -> None:
 def _let_plans_be_made_anew(pieces: int) -> None:
     """Each time that the table may have doubled: PostgreSQL keeps a plan made for an empty table, which reads it all.
 
-    It would notice by itself after a minute or so. Without this 100,000 rows took minutes there, with it half of one.
+    It would notice by itself after a minute or so. With 100,000 people a look-up takes 25 ms that way, 0.2 by index.
     """
     if not is_sqlite() and pieces.bit_count() == 1:
         db.session.execute(text('ANALYZE "user"'))
