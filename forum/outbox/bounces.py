@@ -132,7 +132,7 @@ def _returned(block: Mail, identity: str, sent_as: tuple[str, ...]) -> Returned 
     address = named.normalized.lower()
     return Returned(
         address=address,
-        is_permanent=action == "failed" and code.startswith("5"),
+        is_permanent=action == "failed" and code.startswith("5") and not _OTHERS_FAULT.match(code),
         status=code,
         words=words,
         source=sha256(f"{identity} {address} {code}".encode(errors="replace")).hexdigest(),
@@ -142,6 +142,8 @@ def _returned(block: Mail, identity: str, sent_as: tuple[str, ...]) -> Returned 
 
 _STATUS = re.compile(r"\b[45]\.\d{1,3}\.\d{1,3}\b")
 _REPLY = re.compile(r"[45]\d\d\b")
+_OTHERS_FAULT = re.compile(r"5\.(2\.[234]|[3567]\.)")
+"""Codes of RFC 3463 that blame a full mailbox, a system, the mail or a policy such as a blocklist: not the address."""
 
 
 def _subject(mail: Mail) -> str:

@@ -105,6 +105,15 @@ def test_who_is_gone_for_good_gets_no_mail_and_who_is_away_does(app: Flask, read
         assert (row.why, row.by_id, row.note) == (Why.BOUNCED, None, "550 5.1.1 No such user")
 
 
+@pytest.mark.parametrize("code", ["5.7.1", "5.2.2", "5.3.4", "5.6.0"])
+def test_a_blocklist_a_full_mailbox_or_a_bad_mail_is_not_the_fault_of_the_address(
+    app: Flask, read: Read, code: str
+) -> None:
+    read(bounce(block("reader@mail.example", status=f"Status: {code}")))
+    assert kept(app) == [("reader@mail.example", False, code)]
+    assert suppressed(app) == []
+
+
 def test_reading_it_twice_is_once_also_when_the_stop_was_lifted_since(app: Flask, read: Read) -> None:
     message = bounce(block("gone@mail.example"))
     read(message)
