@@ -1,9 +1,13 @@
 """How Alembic reaches the database: through the application that Flask-Migrate hands over."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import context
 from flask import current_app
+from sqlalchemy import Connection
 
-from forum.database import Base, UtcDateTime, Words, db
+from forum.database import Base, UtcDateTime, Words, db, is_sqlite
 
 
 def render_item(kind: str, item: object, _context: object) -> str | bool:
@@ -17,7 +21,7 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
 
 def run() -> None:
     """Run the migrations, each in one transaction, with the engine settings that the site itself uses."""
-    with db.engine.connect() as connection:
+    with db.engine.connect() as connection, without_references(connection):
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -29,6 +33,22 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+
+
+@contextmanager
+def without_references(connection: Connection) -> Iterator[None]:
+    """Let SQLite put a table in place of one that others refer to; afterwards every reference has to hold again."""
+    if not is_sqlite():
+        yield
+        return
+    sqlite = connection.connection.driver_connection  # within a transaction the pragma does nothing
+    sqlite.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        sqlite.execute("PRAGMA foreign_keys=ON")
+    if broken := sqlite.execute("PRAGMA foreign_key_check").fetchall():
+        raise SystemExit(f"The migration left references to rows that are not there: {broken[:5]}")
 
 
 if context.is_offline_mode():
