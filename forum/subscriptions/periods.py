@@ -136,7 +136,9 @@ def extending(*, until: datetime | None = None, days: int | None = None) -> Deed
         if old.ends_at is None:
             raise PeriodRefused("Their period has no end.")
         lapsed = old.state(now) == State.LAPSED
-        ends_at = until or (now if lapsed else old.ends_at) + timedelta(days=days or 0)
+        # What came in from elsewhere may last until the end of all dates, where no day can be added.
+        last = now if lapsed else min(old.ends_at, now + LONGEST)
+        ends_at = until or last + timedelta(days=days or 0)
         _refuse_date(ends_at, now)
         if ends_at <= old.ends_at:
             raise PeriodRefused(f"Their period lasts {_until(old.ends_at)} already.")

@@ -215,6 +215,17 @@ def test_a_date_that_is_over_or_beyond_reason_is_refused(reader: Reader) -> None
     assert "is over" in reader.refused(DATE + DAY, extend, days=1)
 
 
+def test_a_period_that_lasts_to_the_end_of_all_dates_is_not_extended(cast: Cast, reader: Reader) -> None:
+    with cast.app.app_context():
+        forever = datetime(9999, 12, 31, tzinfo=UTC)  # as a file of readers may say
+        db.session.add(Subscription(user_id=reader.id, kind=Kind.PAID, began_at=START, ends_at=forever))
+        db.session.commit()
+    form = {"act": "extend", "days": "30", "reason": "They paid again."}
+    answer = cast.admin.post(f"/admin/users/{reader.id}/subscription", form)
+    assert answer.status_code == 422
+    assert "Choose a date within a hundred years" in answer.text
+
+
 def test_the_last_day_belongs_to_the_period() -> None:
     assert last_moment(DATE.date()) == DATE
 
