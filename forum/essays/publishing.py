@@ -18,7 +18,7 @@ from forum.essays.drafting import check_lengths, draft_words, has_unpublished_wo
 from forum.essays.essay import Access, CommentPolicy, Essay, EssayTag
 from forum.essays.refusal import EssayRefused
 from forum.essays.revision import EssayRevision, EssayWords
-from forum.essays.sending import show_again, stop_sending, take_wish_back
+from forum.essays.sending import has_begun, show_again, stop_sending, take_wish_back
 from forum.site.audit import record
 from forum.site.settings import Premoderation
 from forum.text.essay import EssayRejected, EssayText, render_essay
@@ -130,13 +130,15 @@ def publish_essay(essay: Essay, at: datetime | None = None, by: User | None = No
     """Let readers find the essay, now or from the moment `at` on. `by` is who does it, if not its author.
 
     Its draft is not looked at: `update_essay` comes first.
-    Raises: EssayRefused, for the author, when there is nothing to read.
+    Raises: EssayRefused, for the author, when there is nothing to read, or it has come out before `at` was set.
     """
     lock_essay(essay, by)
     if not essay.html:
         raise EssayRefused("body", "The essay is empty. Write something first.")
+    if at is not None:
+        _refuse_if_out(essay)
     now = clock.now()
-    if essay.is_published(now) and at is None:
+    if essay.is_published(now):
         return
     essay.published_at = at or now
     essay.withdrawn_at = None
@@ -150,8 +152,7 @@ def unschedule(essay: Essay, by: User | None = None) -> None:
     Raises: EssayRefused, for the author, when it came out meanwhile.
     """
     lock_essay(essay, by)
-    if essay.published_at is not None and essay.published_at <= clock.now():
-        raise EssayRefused("time", "The essay has come out meanwhile. You can withdraw it.")
+    _refuse_if_out(essay)
     essay.published_at = None
     take_wish_back(essay)
     _note(essay, by, "unschedule")
@@ -271,6 +272,13 @@ def _refuse_outside_pictures(html: str) -> None:
             raise EssayRefused(
                 "body", f"The picture {address} is on another site. Upload it under Pictures instead."
             )
+
+
+def _refuse_if_out(essay: Essay) -> None:
+    """Refuse to move an essay away from readers who have it, on the site or by mail."""
+    is_begun = has_begun(essay)  # before the clock is read: the worker may have read it already
+    if is_begun or (essay.published_at is not None and essay.published_at <= clock.now()):
+        raise EssayRefused("time", "The essay has come out meanwhile. You can withdraw it.")
 
 
 def _show(essay: Essay, text: EssayText) -> None:

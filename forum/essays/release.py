@@ -86,7 +86,12 @@ def publish(essay_id: int) -> Answer:
         form.version.data = str(draft_version(essay))
         changed = "The essay was saved in another window meanwhile. Look at it again before you publish it."
         return _publish_page(essay, form, [changed]), 409
-    publish_essay(essay, form.moment, by=user)
+    try:
+        publish_essay(essay, form.moment, by=user)
+    except EssayRefused as refusal:
+        db.session.rollback()
+        flash(str(refusal), "warn")
+        return redirect(f"/desk/essays/{essay_id}/publish", 303)
     if form.is_to_be_sent:
         wish_to_send(essay, user)
     else:

@@ -130,6 +130,12 @@ def take_wish_back(essay: Essay) -> None:
     db.session.execute(delete(Sending).where(Sending.essay_id == essay.id, Sending.begun_at.is_(None)))
 
 
+def has_begun(essay: Essay) -> bool:
+    """Tell whether an essay is being sent or was; if not, no worker begins until the commit."""
+    sending = _locked(essay.id)
+    return sending is not None and sending.begun_at is not None
+
+
 def stop_sending(essay: Essay) -> None:
     """End the sending of an essay that is taken away from readers: what has not left does not leave any more."""
     sending = _locked(essay.id)

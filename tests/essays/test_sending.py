@@ -18,8 +18,10 @@ from sqlalchemy.orm import Session
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.essays import sending
-from forum.essays.essay import Access, CommentPolicy
+from forum.essays import release, sending
+from forum.essays.desk import render_apart
+from forum.essays.essay import Access, CommentPolicy, Essay
+from forum.essays.revision import EssayWords
 from forum.essays.sending import Sending, begin_sendings
 from forum.notifications.notice import Notice
 from forum.outbox.mail_server import note_failure
@@ -28,6 +30,7 @@ from forum.outbox.one_click import MARK
 from forum.outbox.suppression import Suppression, Why
 from forum.subscriptions.letters import Choice, Letter, Pace, choose
 from forum.subscriptions.subscription import Kind, Subscription
+from forum.text.essay import EssayText
 from tests.cast import Cast, words
 from tests.essays.written import DRAFT, GATED, SECRET, count, editor_form, write
 
@@ -288,6 +291,37 @@ def test_rescheduling_keeps_the_wish_and_unscheduling_or_site_only_takes_it_back
     assert cast.read(Sending, essay_id) is None
     with time_machine.travel(datetime(2031, 7, 1, tzinfo=UTC)):
         assert store(cast.app) == 0
+
+
+def test_what_is_being_sent_is_not_made_a_draft_again(cast: Cast) -> None:
+    moment = datetime(2031, 5, 6, 9, tzinfo=UTC)
+    essay_id = write(cast, "Later", at=DRAFT)
+    publish(cast, essay_id, when="later", date="2031-05-06", time="09:00")
+    with cast.app.app_context():  # by a worker that reads its clock a moment after the author's request
+        assert begin_sendings(moment) == 1
+    assert cast.author.post(f"/desk/essays/{essay_id}/unschedule").location.endswith("/withdraw")
+    assert cast.read(Essay, essay_id).published_at == moment
+
+
+def test_what_comes_out_while_it_is_rendered_is_not_put_off(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = clock.now() + timedelta(days=3)
+    essay_id = write(cast, "Later", at=moment)
+    cast.author.post(f"/desk/essays/{essay_id}", editor_form(cast, essay_id, body="Other words."))
+    with time_machine.travel(moment - timedelta(seconds=1), tick=False) as hand:
+
+        def render_slowly(words: EssayWords) -> EssayText:
+            hand.shift(timedelta(seconds=2))
+            return render_apart(words)
+
+        monkeypatch.setattr(release, "render_apart", render_slowly)
+        form = {"where": "mail", "when": "later", "date": "2031-06-06", "time": "09:00", "confirm": "1"}
+        answer = cast.author.post(f"/desk/essays/{essay_id}/publish", form | {"version": "1"})
+        assert answer.location == f"/desk/essays/{essay_id}/publish"
+        assert "has come out meanwhile" in words(cast.author.get(answer.location))
+    assert cast.read(Essay, essay_id).published_at == moment
+    assert count(cast.app, Sending) == 0
 
 
 def test_a_form_that_does_not_ask_and_the_site_only_send_nothing(cast: Cast) -> None:
