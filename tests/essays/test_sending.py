@@ -306,9 +306,10 @@ def test_what_is_being_sent_is_not_made_a_draft_again(cast: Cast) -> None:
 def test_what_comes_out_while_it_is_rendered_is_not_put_off(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moment = clock.now() + timedelta(days=3)
+    moment = clock.now() + timedelta(hours=1)
     essay_id = write(cast, "Later", at=moment)
-    cast.author.post(f"/desk/essays/{essay_id}", editor_form(cast, essay_id, body="Other words."))
+    typed = editor_form(cast, essay_id, body="Other words.")
+    cast.author.post(f"/desk/essays/{essay_id}", typed | {"draft": "1"})
     with time_machine.travel(moment - timedelta(seconds=1), tick=False) as hand:
 
         def render_slowly(words: EssayWords) -> EssayText:
