@@ -15,7 +15,7 @@ from forum.accounts.sign_up import AddressTaken, NameTaken, free_name, make_user
 from forum.accounts.signals import joined
 from forum.accounts.user import User, lock_users
 from forum.database import db
-from forum.outbox.message import send
+from forum.outbox.message import redirect_unsent, send
 
 WAYS_IN = (Purpose.SIGN_IN, Purpose.SIGN_UP)
 
@@ -88,6 +88,8 @@ def _make_user(link: SignInLink, name: str, password_hash: str | None) -> User:
 def change_address(link: SignInLink) -> User:
     """Use a link that was mailed to a new address: it becomes the person's, and the old address is told.
 
+    Letters that have not left go to the new one.
+
     Raises: LinkSpent, also when the address got an account of its own meanwhile.
     """
     locked = lock_users(User.id == link.user_id)  # before the link, which they may be spending just now
@@ -102,6 +104,7 @@ def change_address(link: SignInLink) -> User:
             user.email, user.email_confirmed_at = link.email, clock.now()
     except IntegrityError:
         raise LinkSpent from None
+    redirect_unsent(user.id, user.email)
     return user
 
 

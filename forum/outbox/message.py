@@ -28,6 +28,9 @@ from forum.text.normal import one_line
 ASKED_FOR = frozenset({"confirm", "sign-in", "known-address", "unknown-address", "change-address"})
 """Kinds that somebody waits for just now: they are sent to suppressed addresses too, and never held by the rate."""
 
+NO_MARK = "https://unsubscribe.example/"
+"""What becomes of the mark in words that somebody typed."""
+
 OPEN = "sent_at IS NULL AND failed_at IS NULL"
 
 
@@ -146,10 +149,12 @@ def send(
 def write(kind: str, **values: Any) -> tuple[str, str, str]:
     """Return subject, text and HTML of a kind of mail; `unsubscribe_url` in them is filled in as it leaves."""
     site = {"site_url": current_app.config["SITE_URL"], "site_name": current_app.config["SITE_NAME"]}
-    values = {**site, "unsubscribe_url": MARK, **values}
+    ours = uuid.uuid4().hex
+    values = {**site, "unsubscribe_url": ours, **values}
     folder = PurePosixPath("mail", kind)
     subject = one_line(_render(folder / "subject.txt", values))[:300]
-    return subject, _render(folder / "body.txt", values), _render(folder / "body.html", values)
+    plain, html = (_render(folder / name, values) for name in ("body.txt", "body.html"))
+    return subject, _marked(plain, ours), _marked(html, ours)
 
 
 def new_message_id() -> str:
@@ -166,9 +171,18 @@ def message_id_of(name: str) -> str:
 
 
 def drop_unsent(user_id: int, letter: str) -> None:
-    """Take back the mails of one letter to one person that have not left: they have just stopped it."""
+    """Take back the mails of one letter to one person that have not left: they have just stopped it.
+
+    Also those that were given up, which somebody could let try again.
+    """
     theirs = (Message.user_id == user_id) & (Message.letter == letter)
-    db.session.execute(delete(Message).where(theirs, Message.is_open()))
+    db.session.execute(delete(Message).where(theirs, Message.sent_at.is_(None)))
+
+
+def redirect_unsent(user_id: int, to_address: str) -> None:
+    """Let what has not left for a person go to another address, which is theirs now; the old may be somebody else's."""
+    theirs = (Message.user_id == user_id) & Message.sent_at.is_(None)
+    db.session.execute(update(Message).where(theirs).values(to_address=to_address))
 
 
 def retry_failed(*, message_id: int | None = None, batch: str | None = None) -> int:
@@ -202,6 +216,14 @@ def batch_counts(batch: str) -> Counts:
     ends = select(func.count(Message.sent_at), func.count(Message.failed_at), func.count(Message.id))
     sent, failed, total = db.session.execute(ends.where(Message.batch == batch)).one()
     return Counts(sent, total - sent - failed, failed)
+
+
+def _marked(words: str, ours: str) -> str:
+    """Put the mark where `ours` stands, and nowhere else.
+
+    Somebody may write it into a link to their site, which would then learn the secret of each reader who follows it.
+    """
+    return words.replace(MARK, NO_MARK).replace(ours, MARK)
 
 
 def _count(condition: ColumnElement[bool]) -> int:

@@ -12,6 +12,7 @@ from forum.accounts.device import device_words
 from forum.accounts.session import Session
 from forum.accounts.user import User
 from forum.database import db
+from forum.outbox.message import Message, send
 from tests.accounts.conftest import KNOWN, PASSWORD
 from tests.accounts.mailbox import last_mail, link_in, mails_to
 from tests.accounts.test_sign_in import is_signed_in, sign_in
@@ -78,6 +79,20 @@ def test_the_address_changes_when_the_new_one_answers_and_the_old_one_is_told(
     assert phone.post(link).status_code == 410
     assert sign_in(cast.stranger, KNOWN).status_code == 422
     assert sign_in(cast.stranger, NEW).status_code == 303
+
+
+def test_letters_that_wait_go_to_the_new_address(cast: Cast, app: Flask, known: int) -> None:
+    with app.app_context():
+        values = {"device": "x", "link_url": "http://localhost/x", "code": "1", "minutes": 15}
+        send("sign-in", KNOWN, user_id=known, letter="essays", **values)
+        db.session.commit()
+    visitor = cast.sign_in(known)
+    visitor.post("/account/address", {"email": NEW, "password": PASSWORD})
+    cast.stranger.post(link_in(last_mail(app, NEW)))
+    with app.app_context():
+        theirs = select(Message.to_address).where(Message.user_id == known)
+        assert db.session.scalars(theirs).all() == [NEW]
+    assert [mail.kind for mail in mails_to(app, KNOWN)] == ["address-changed"]
 
 
 def test_a_way_in_that_was_mailed_to_the_old_address_dies_with_the_change(

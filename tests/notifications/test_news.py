@@ -19,6 +19,7 @@ from forum.notifications.gathering import gather
 from forum.notifications.notice import Notice, notify
 from forum.notifications.watch import MutedPerson, watch
 from forum.outbox.mime import as_mail
+from forum.outbox.one_click import MARK, unsubscribe_url
 from forum.subscriptions.letters import Letter, Pace
 from forum.subscriptions.subscription import Kind, Subscription
 from tests.cast import Cast, Visitor, comment_id
@@ -360,3 +361,23 @@ def test_titles_and_names_cannot_break_out_of_a_mail(time: Traveller, cast: Cast
     assert sent["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert sent["In-Reply-To"] == sent["References"] == mail.headers["References"]
     assert cast.read(Comment, root).visible
+
+
+def test_no_link_that_somebody_wrote_learns_how_its_reader_stops_a_letter(
+    time: Traveller,  # noqa: F811
+    cast: Cast,
+) -> None:
+    question = say(cast.reader, "When is high water?")
+    say(
+        cast.other_reader,
+        f"[Here](https://tides.example/?at={MARK}) and https://tides.example/{MARK}",
+        question,
+    )
+    news(cast)
+    [mail] = mails_to(cast, cast.reader, "reply")
+    with cast.app.app_context():
+        secret = unsubscribe_url(mail.user_id or 0, mail.letter)
+        sent = as_mail(mail)
+    texts = [part.get_content() for part in sent.iter_parts()]
+    assert ["tides.example/" in text for text in texts] == [True, True]
+    assert [text.count(secret) for text in texts] == [1, 1]

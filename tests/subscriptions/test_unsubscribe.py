@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.outbox.message import Message, send
+from forum.outbox.message import Message, retry_failed, send
 from forum.outbox.one_click import unsubscribe_url
 from forum.subscriptions.letters import Letter, Pace, choices_of, choose, gets
 from tests.cast import Cast, words
@@ -122,6 +123,19 @@ def test_stop_everything_stops_every_letter_and_empties_the_outbox(cast: Cast) -
     assert "You get no mail from us any more" in words(answer)
     assert set(paces(cast, reader).values()) == {Pace.NEVER}
     assert waiting(cast.app) == {(reader, "")}  # a link to sign in still leaves
+
+
+def test_what_was_given_up_before_it_was_stopped_is_never_tried_again(cast: Cast) -> None:
+    reader = cast.reader
+    wait_in_outbox(cast, reader.user_id, "essays", "replies")
+    with cast.app.app_context():
+        db.session.execute(update(Message).values(failed_at=clock.now()))
+        db.session.commit()
+    cast.stranger.client.post(link(cast, reader.user_id), data=ONE_CLICK)
+    with cast.app.app_context():
+        assert retry_failed() == 1
+        db.session.commit()
+    assert waiting(cast.app) == {(reader.user_id, "replies")}
 
 
 def test_a_link_that_is_not_ours_is_told_in_plain_words(cast: Cast) -> None:
