@@ -33,6 +33,8 @@ class Notice(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "subject"),
         Index("ix_notice_user_id_id", "user_id", "id"),
+        # Not the thread alone: of a busy one that thousands follow, all their notices would be walked over.
+        Index("ix_notice_user_id_thread", "user_id", "thread"),
     )
 
     id: Mapped[Id]
@@ -40,7 +42,7 @@ class Notice(Base):
     letter: Mapped[str] = mapped_column(String(20))
     subject: Mapped[str] = mapped_column(String(40), index=True)
     """What it is about: "comment:12", "event:7", "essay:3". A person hears of each once."""
-    thread: Mapped[str] = mapped_column(String(40), default="", index=True)
+    thread: Mapped[str] = mapped_column(String(40), default="")
     """What belongs together in one mail: "thread:<id of the first comment>", or "" for nothing else."""
     title: Mapped[Line]  # of the essay
     heading: Mapped[Line]  # what happened, in a sentence without the name: "answered you"

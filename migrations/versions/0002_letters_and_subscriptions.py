@@ -115,8 +115,8 @@ def upgrade() -> None:
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_notice_mail_at"), ["mail_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_notice_subject"), ["subject"], unique=False)
-        batch_op.create_index(batch_op.f("ix_notice_thread"), ["thread"], unique=False)
         batch_op.create_index("ix_notice_user_id_id", ["user_id", "id"], unique=False)
+        batch_op.create_index("ix_notice_user_id_thread", ["user_id", "thread"], unique=False)
 
     op.create_table(
         "suppression",
@@ -302,8 +302,8 @@ def downgrade() -> None:
 
     op.drop_table("suppression")
     with op.batch_alter_table("notice", schema=None) as batch_op:
+        batch_op.drop_index("ix_notice_user_id_thread")
         batch_op.drop_index("ix_notice_user_id_id")
-        batch_op.drop_index(batch_op.f("ix_notice_thread"))
         batch_op.drop_index(batch_op.f("ix_notice_subject"))
         batch_op.drop_index(batch_op.f("ix_notice_mail_at"))
 
