@@ -273,7 +273,7 @@ def test_the_page_shows_the_tiers_that_are_offered(cast: Cast) -> None:
     with cast.app.app_context():
         db.session.add(Tier(state="paid", name="Friend", price="£4 a month", gives=gives, how="Write to me."))
         db.session.commit()
-    assert "Friend Price: £4 a month Every essay The working notes Write to me." in words(
+    assert "Friend : £4 a month Every essay The working notes Write to me." in words(
         cast.stranger.get("/subscribe")
     )
 
