@@ -78,8 +78,10 @@ def tell_story() -> None:
             _plan(stage, stage.essays[slug], thread, parent=None)
     _plan_standing(stage)
     stage.play()
-    # What they heard of then was mailed then; the worker must not begin with weeks of it.
+    # What they heard of then was mailed then, and read but for the latest; the worker must not begin with weeks of it.
     db.session.execute(update(Notice).values(mail_at=None, mailed_at=Notice.created_at))
+    old = Notice.created_at < stage.now - timedelta(days=2)
+    db.session.execute(update(Notice).where(old).values(read_at=Notice.created_at))
 
 
 def _write_essays(stage: Stage) -> None:
