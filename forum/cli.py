@@ -31,6 +31,7 @@ from forum.demo.load import Amount, load
 from forum.demo.story import tell_story
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
+from forum.essays.sending import wish_to_send
 from forum.jobs import JOBS
 from forum.outbox.bounces import NotUnderstood, bounces_in, keep
 from forum.outbox.worker import run_worker
@@ -60,13 +61,19 @@ def essays() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--author", "email", required=True, help="The address of the author's account.")
 @click.option("--publish", is_flag=True, help="Publish them, at the moments that the files give, or now.")
-def import_files(files: tuple[Path, ...], email: str, publish: bool) -> None:
+@click.option("--send", is_flag=True, help="Send them to the subscribers too, as they appear. Needs --publish.")
+def import_files(files: tuple[Path, ...], email: str, publish: bool, send: bool) -> None:
     """Import .md files with front matter and .txt files; all of them, or none when one is refused.
 
-    Nothing is sent to subscribers, also with --publish.
+    Nothing is sent to subscribers without --send.
     """
+    if send and not publish:
+        raise click.ClickException("Only what is published can be sent: add --publish.")
     try:
-        imported = import_essays(files, find_author(email), publish=publish)
+        author = find_author(email)
+        imported = import_essays(files, author, publish=publish)
+        for one in imported if send else ():
+            wish_to_send(one.essay, author)
         db.session.commit()
     except ImportRefused as error:
         raise click.ClickException(str(error)) from None

@@ -335,6 +335,19 @@ def test_a_form_that_does_not_ask_and_the_site_only_send_nothing(cast: Cast) -> 
     assert count(cast.app, Sending) == 0
 
 
+def test_what_is_imported_is_sent_when_that_is_asked_for(
+    cast: Cast, run: Callable[..., Result], file: Callable[..., Path]
+) -> None:
+    path = file("letter.md", "---\ntitle: A letter\n---\n\nSome words.")
+    refused = run("essays", "import", path, "--author", "author@mail.example", "--send")
+    assert (refused.exit_code, "add --publish" in refused.output) == (1, True)
+    done = run("essays", "import", path, "--author", "author@mail.example", "--publish", "--send")
+    assert done.exit_code == 0, done.output
+    with cast.app.app_context():
+        begin_sendings(clock.now())
+        assert [mail.to_address for mail in db.session.scalars(select(Message))] == ["author@mail.example"]
+
+
 def test_what_is_imported_is_not_sent(
     cast: Cast, run: Callable[..., Result], file: Callable[..., Path]
 ) -> None:
@@ -342,7 +355,7 @@ def test_what_is_imported_is_not_sent(
     assert run("essays", "import", path, "--author", "author@mail.example", "--publish").exit_code == 0
     assert cast.stranger.get("/essays/tides").status_code == 200
     assert store(cast.app) == 0
-    assert "Nothing is sent to subscribers" in run("essays", "import", "--help").output
+    assert "Nothing is sent to subscribers without --send" in run("essays", "import", "--help").output
 
 
 @pytest.mark.usefixtures("small_pieces")
