@@ -61,7 +61,9 @@ def essays() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--author", "email", required=True, help="The address of the author's account.")
 @click.option("--publish", is_flag=True, help="Publish them, at the moments that the files give, or now.")
-@click.option("--send", is_flag=True, help="Send them to the subscribers too, as they appear. Needs --publish.")
+@click.option(
+    "--send", is_flag=True, help="Send them to the subscribers too, as they appear. Needs --publish."
+)
 def import_files(files: tuple[Path, ...], email: str, publish: bool, send: bool) -> None:
     """Import .md files with front matter and .txt files; all of them, or none when one is refused.
 

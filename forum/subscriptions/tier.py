@@ -37,7 +37,9 @@ class Words:
 
 
 USUAL = {
-    State.FREE: Words("Free", "costs nothing", "Every new essay by mail\nA voice in the discussions", "", True),
+    State.FREE: Words(
+        "Free", "costs nothing", "Every new essay by mail\nA voice in the discussions", "", True
+    ),
     State.PAID: Words(
         "Supporter",
         "",

@@ -69,7 +69,8 @@ def test_a_follower_is_renamed_while_others_post_what_they_are_told(cast: Cast) 
         acts = [act_of(cast.admin, f"/admin/users/{cast.reader.user_id}/name", name)]
         acts += [say(tab, cast, f"News {number}, {place}.") for place, tab in enumerate(tabs)]
         together(acts)
-    assert rows_of(cast, Notice) == 2 * 3 * ROUNDS + 1  # the author follows too, and heard of the first as well
+    # The author follows too, and heard of the first as well.
+    assert rows_of(cast, Notice) == 2 * 3 * ROUNDS + 1
 
 
 def test_the_author_answers_held_comments_while_their_writer_posts_on(cast: Cast) -> None:
