@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TextIO
 
 from forum import clock
 from forum.accounts.address import BadAddress, clean_address
+from forum.subscriptions.periods import LONGEST
 from forum.subscriptions.subscription import Kind
 from forum.text.normal import one_line
 
@@ -302,6 +303,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def _arrival(line: int, values: dict[str, str], now: datetime) -> Arrival:
     joined_at = min(_moment(values, "created_at") or now, now)
     period, note = _period(values, joined_at, now)
+    if period and period.ends_at and period.ends_at > now + LONGEST:  # “31 December 9999” means no end
+        period = replace(period, ends_at=None, cancelled_at=None)
     return Arrival(
         line=line,
         address=clean_address(values.get("email", "")),

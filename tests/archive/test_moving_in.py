@@ -296,3 +296,12 @@ def test_a_date_in_the_future_is_today(app: Flask, bring: Run) -> None:
     bring("email,created_at\na@mail.example,2999-01-01\n")
     joined = datetime.fromisoformat(people(app)["a@mail.example"]["joined"])
     assert joined <= datetime.now(UTC)
+
+
+def test_what_lasts_longer_than_anybody_has_no_end(cast: Cast, app: Flask, bring: Run) -> None:
+    done = bring("email,active_subscription,expiry,plan\nfor.ever@mail.example,true,9999-12-31,comp\n")
+    assert done.exit_code == 0, done.output
+    assert people(app)["for.ever@mail.example"]["period"] == (Kind.COMPLIMENTARY, None, None)
+    with app.app_context():
+        [user_id] = db.session.scalars(select(User.id).where(User.email == "for.ever@mail.example"))
+    assert cast.sign_in(user_id).get("/account/subscription").status_code == 200
