@@ -23,7 +23,7 @@ def clean_address(address: str) -> str:
         raise BadAddress(f"An address has at most {MAX_ADDRESS_CHARACTERS} characters.")
     try:
         # Letters beyond ASCII before the @ need a kind of mail that half of all servers refuse.
-        found = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        found = validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError:
         raise BadAddress("This is not an e-mail address. It should look like name@mail.example.") from None
     if len(found.ascii_email or "") > MAX_ADDRESS_CHARACTERS:

@@ -329,8 +329,10 @@ def _with_name(form: Any, link: SignInLink) -> Any:
 def _spent_page(token: str, link: SignInLink | None) -> tuple[str, int]:
     """Say that a link is over. A damaged one is nobody's, but this browser may have asked for it."""
     asked_for = link or find_request(cookie.get("asked", ""))
+    user = person()
     return render_template(
         "accounts/link-spent.html",
+        is_here=user is not None and link is not None and link.email == user.email,
         again=f"/sign-in/link/{token}/again" if link else "/sign-in/again" if asked_for else "",
         words=words_kept(asked_for.kept) if asked_for else "",
     ), 410

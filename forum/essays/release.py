@@ -238,7 +238,8 @@ def _take_over(
 
 def _published(essay: Essay, form: PublishForm) -> Answer:
     if form.moment is not None:
-        flash(f"Scheduled for {form.moment.strftime('%-d %B %Y, %H:%M UTC')}.")
+        sent = ", and sent then" if form.is_to_be_sent else ""
+        flash(f"Scheduled for {form.moment.strftime('%-d %B %Y, %H:%M UTC')}{sent}.")
         return redirect(f"/desk/essays/{essay.id}", 303)
     if form.is_to_be_sent:
         flash("Published. Everyone can find it now, and it is being sent.")

@@ -185,6 +185,17 @@ def test_a_link_works_once(cast: Cast, app: Flask, known: int) -> None:
     assert not is_signed_in(late)
 
 
+def test_who_opens_the_link_again_hears_that_they_are_signed_in(cast: Cast, app: Flask, known: int) -> None:
+    cast.stranger.post("/sign-in", {"email": KNOWN})
+    link, visitor = link_in(last_mail(app, KNOWN)), cast.stranger
+    visitor.post(link)
+    again = visitor.get(link)
+    assert again.status_code == 410
+    assert "You are signed in here already" in again.text
+    assert f'action="{link}/again"' not in again.text
+    assert f'action="{link}/again"' in cast.stranger.get(link).text
+
+
 def test_a_link_and_its_code_live_for_fifteen_minutes(cast: Cast, app: Flask, known: int) -> None:
     with time_machine.travel(NOON, tick=False) as clock:
         visitor = cast.stranger

@@ -88,6 +88,7 @@ def test_the_gate_of_a_paid_essay_offers_what_the_admin_offers(cast: Cast) -> No
     for sentence in ("Patron : £4 a month", "Every essay at dawn", "Leave a note at the harbour."):
         assert sentence in words(page), sentence
     assert ">Sign in</a> if you are one." in page.text
+    assert 'action="/subscribe"' in page.text  # new essays can be asked for under every essay
     assert "/account/subscription" not in page.text
     assert '<a href="/account/subscription">Your subscription</a>' in cast.reader.get("/essays/paid").text
 

@@ -266,6 +266,7 @@ def test_a_scheduled_essay_is_sent_at_its_time_to_those_who_are_subscribed_then(
         assert store(cast.app) == 0
         author = cast.sign_in(cast.author.user_id or 0)
         page = words(author.get(f"/desk/essays/{essay_id}/publish"))
+        assert "be sent to subscribers" in words(author.get(f"/desk/essays/{essay_id}"))
         assert "and sent to 3 subscribers. 2 get" in page.replace("; subscribers may comment", "")
         cast.user("newcomer")
     with time_machine.travel(moment, tick=False):

@@ -159,7 +159,8 @@ def test_an_account_that_has_come_into_being_meanwhile_is_asked_too(cast: Cast, 
 
 
 NO_ADDRESSES = [
-    "", "x" * 300 + "@c.example", "a@" + "b" * 290 + ".example", '"a b"@mail.example', "ü@mail.example",
+    "", "x" * 300 + "@c.example", "x" * 65 + "@c.example", "a@" + "b" * 290 + ".example",
+    '"a b"@mail.example', "ü@mail.example",
     "a@b.example\r\nBcc: c@d.example", "a@mail.example\nb@mail.example", "a@mail.example, b@mail.example", "a@b",
 ]  # fmt: skip
 
