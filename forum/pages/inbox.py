@@ -12,6 +12,7 @@ from forum.database import db
 from forum.discussion.telling import unreadable
 from forum.notifications.inbox import Group, find_notice, grouped, inbox_page, mark_all_read, watches_of
 from forum.notifications.notice import Notice, unread_count
+from forum.text.excerpt import first_line
 from forum.web import page_number, person, require, require_found, safe_path
 
 INBOX = "/account/notifications"
@@ -35,6 +36,7 @@ def show_inbox() -> Answer:
         page=page,
         parts=[("new", "New", new), ("earlier", "Earlier", earlier)],
         hidden=unreadable(page.rows, clock.now()),
+        first_line=first_line,
         watches=watches_of(user, page.rows),
         following=dict(pairwise(_ids(new + earlier))),
         newest_id=max((notice.id for notice in page.rows), default=0),

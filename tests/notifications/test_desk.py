@@ -131,7 +131,7 @@ def test_looking_at_the_inbox_and_following_its_links_marks_nothing(cast: Cast) 
         assert reader.get(address).status_code in (200, 303)
     assert fingerprint(cast.app) == before
     assert "other reader answered you" in words(page)
-    assert "My own words. An *answer*." in words(page)
+    assert "My own words. An answer." in words(page)
     assert f'href="/comments/{answer}/reply"' in page.text
     assert unread(cast, reader) == 1
 

@@ -193,6 +193,19 @@ def test_a_digest_tells_of_essays_then_answers_then_the_rest_and_how_to_stop_eac
     assert mail.text.count("/unsubscribe/") == mail.html.count("/unsubscribe/") == 3
 
 
+def test_a_digest_names_an_essay_once_however_many_threads_it_tells_of(time: Traveller, cast: Cast) -> None:  # noqa: F811
+    reader = cast.reader
+    follow(cast, reader)
+    say(cast.other_reader, "One thread.")
+    say(cast.other_reader, "Another thread.")
+    time.shift(DAY)
+    news(cast)
+    [mail] = mails_to(cast, reader)
+    assert "One thread." in mail.text
+    assert "Another thread." in mail.text
+    assert mail.text.count("* On tides") == mail.html.count(">On tides<") == 1
+
+
 def test_an_approval_undone_in_the_window_leaves_no_trace_outside(time: Traveller, cast: Cast) -> None:  # noqa: F811
     root = say(cast.reader, "Tides wait for nobody.")
     held = say(cast.newcomer, "My first words here.", root)
