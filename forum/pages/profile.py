@@ -33,7 +33,7 @@ blueprint = Blueprint("profile", __name__)
 @blueprint.get("/readers/<int:user_id>")
 def profile(user_id: int) -> Answer:
     """Show a person's visible comments on essays that everyone may read, newest first."""
-    user: User = require_found(db.session.get(User, user_id))
+    user = _reader_shown(user_id)
     public = and_(Comment.visible, Essay.published(clock.now()), Essay.access == Access.PUBLIC)
     page = _comments(user, page_number(), public)
     viewer = person()
@@ -52,7 +52,7 @@ def mute(user_id: int) -> Answer:
     reader = person()
     require(reader is not None)
     limit("mute", str(reader.id), MUTES_AN_HOUR, timedelta(hours=1))
-    user: User = require_found(db.session.get(User, user_id))
+    user = _reader_shown(user_id)
     require(user != reader)
     if "stop" in request.form:
         unmute_person(reader, user)
@@ -90,6 +90,21 @@ def own_comments() -> Answer:
     page = _comments(user, page_number(), Comment.presence != Presence.ERASED)
     states = {comment.id: _state(comment) for comment in page.rows}
     return render_template("pages/own_comments.html", user=user, page=page, states=states)
+
+
+def _reader_shown(user_id: int) -> User:
+    """Return a person whose name readers see anywhere; who only reads here is nobody's business but their own.
+
+    Their own page they see all the same, who moderates sees everybody's, and who muted somebody can take it back.
+    """
+    user: User = require_found(db.session.get(User, user_id))
+    viewer = person()
+    is_known = user.accepted_comments > 0 or user.may_write
+    is_shown = is_known or user == viewer or (viewer is not None and viewer.may_moderate)
+    shown: User = require_found(
+        user if is_shown or (viewer is not None and has_muted(viewer, user)) else None
+    )
+    return shown
 
 
 def _watched_threads(user: User) -> Sequence[Any]:

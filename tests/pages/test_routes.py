@@ -225,7 +225,7 @@ def sample(cast: Cast) -> dict[str, object]:
     essay_id = cast.essay(slug, slug)
     comment = comment_id(cast.reader.comment(slug, f"Words about {slug}."))
     cast.author.post(f"/moderation/comments/{comment}/pin", {"revision": "1"})
-    someone = cast.user(f"someone {number}")
+    someone = cast.user(f"someone {number}", accepted_comments=1)
     cast.sign_in(someone)
     with cast.app.app_context():
         newest = db.session.execute(db.text("SELECT max(id) FROM event")).scalar_one()
