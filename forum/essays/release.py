@@ -10,7 +10,7 @@ from forum.accounts.user import User
 from forum.database import db, page_of
 from forum.essays.desk import Answer, changes_between, essay_to_edit, render_apart, writer
 from forum.essays.drafting import Conflict, draft_of, draft_version, draft_words, lock_essay
-from forum.essays.essay import Essay
+from forum.essays.essay import Access, Essay
 from forum.essays.forms import PublishForm, WithdrawForm, version_number
 from forum.essays.listing import PER_PAGE, addresses_of, state_of
 from forum.essays.publishing import (
@@ -37,6 +37,8 @@ from forum.essays.sending import (
 )
 from forum.limits import limit
 from forum.outbox.suppression import is_suppressed
+from forum.subscriptions.subscription import State
+from forum.subscriptions.tier import tiers
 from forum.text.essay import EssayText
 from forum.web import page_number, require_found
 
@@ -264,6 +266,7 @@ def _publish_page(essay: Essay, form: PublishForm, problems: list[str], *, revie
         words=draft_words(essay),
         audience=audience(essay, moment or now) if is_to_come else None,
         progress=progress(essay, now),
+        lacks_offer=essay.access == Access.PAID and not tiers()[State.PAID].is_offered,
         is_admin=writer().is_admin,
     )
 

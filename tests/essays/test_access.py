@@ -25,7 +25,7 @@ from forum.subscriptions.subscription import Kind, State, Subscription
 from forum.subscriptions.tier import Words, change_tier
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.people import people, posted
-from tests.essays.written import write
+from tests.essays.written import DRAFT, write
 
 MARKER = "ebb-marker"
 SOURCE = f"""The opening is for everyone.
@@ -91,6 +91,16 @@ def test_the_gate_of_a_paid_essay_offers_what_the_admin_offers(cast: Cast) -> No
     assert 'action="/subscribe"' in page.text  # new essays can be asked for under every essay
     assert "/account/subscription" not in page.text
     assert '<a href="/account/subscription">Your subscription</a>' in cast.reader.get("/essays/paid").text
+
+
+def test_who_publishes_a_paid_essay_hears_when_nobody_is_told_how_to_pay(cast: Cast) -> None:
+    warning = "Readers are not told how to become supporters"
+    essay_id = write(cast, "Paid", SOURCE, at=DRAFT, access=Access.PAID)
+    assert warning in words(cast.author.get(f"/desk/essays/{essay_id}/publish"))
+    free_id = write(cast, "Free", SOURCE, at=DRAFT, access=Access.SUBSCRIBERS)
+    assert warning not in words(cast.author.get(f"/desk/essays/{free_id}/publish"))
+    offer(cast)
+    assert warning not in words(cast.author.get(f"/desk/essays/{essay_id}/publish"))
 
 
 def test_where_only_supporters_comment_the_others_learn_how_to_become_one(cast: Cast) -> None:
