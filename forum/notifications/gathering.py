@@ -161,8 +161,7 @@ def _write(user: User, due: Due) -> int:
             notice.mail_at = digest_moment(Pace.DAILY, due.now) + DAY
     mails = _write_now(user, due, for_now)
     if digest:
-        write_digest(user, digest, _batch(due.now))
-        _mark(digest, due.now)
+        _mark(digest, due.now, write_digest(user, digest, _batch(due.now)))
     return mails + bool(digest)
 
 
@@ -177,30 +176,28 @@ def _write_now(user: User, due: Due, notices: Sequence[Notice]) -> int:
             for notice in group:
                 notice.mail_at = last + BETWEEN_MAILS
             continue
-        mails += _write_thread(user, group) if thread else _write_single(user, group)
-        _mark(group, due.now)
+        if thread:
+            _mark(group, due.now, write_answers(user, group))
+            mails += 1
+        else:
+            mails += _write_single(user, group, due.now)
     return mails
 
 
-def _write_thread(user: User, notices: Sequence[Notice]) -> int:
-    write_answers(user, notices)
-    return 1
-
-
-def _write_single(user: User, notices: Sequence[Notice]) -> int:
+def _write_single(user: User, notices: Sequence[Notice], now: datetime) -> int:
     """Write what belongs to no thread: each decision by itself; essays that waited for a digest, as one."""
     decisions = [notice for notice in notices if notice.letter == Letter.DECISIONS]
     essays = [notice for notice in notices if notice.letter != Letter.DECISIONS]
     for notice in decisions:
-        write_decision(user, notice)
+        _mark([notice], now, write_decision(user, notice))
     if essays:
-        write_digest(user, essays, batch=None)
+        _mark(essays, now, write_digest(user, essays, batch=None))
     return len(decisions) + bool(essays)
 
 
-def _mark(notices: Sequence[Notice], now: datetime) -> None:
+def _mark(notices: Sequence[Notice], now: datetime, mail: Message) -> None:
     for notice in notices:
-        notice.mailed_at = now
+        notice.mailed_at, notice.mailed_as = now, mail.message_id
 
 
 def _batch(now: datetime) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     case,
+    delete,
     func,
     literal,
     select,
@@ -23,6 +24,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import Base, BigId, Id, Line, Moment, Prose, UtcDateTime, db, insert_from, reference
 from forum.notifications.watch import MutedPerson, ThreadWatch
+from forum.outbox.message import Message
 from forum.subscriptions.letters import Letter
 
 
@@ -58,6 +60,8 @@ class Notice(Base):
     mail_at: Mapped[Moment | None] = mapped_column(index=True)
     """When the worker looks next whether it goes into a mail; None when that is decided."""
     mailed_at: Mapped[Moment | None]
+    mailed_as: Mapped[str | None] = mapped_column(String(120))
+    """The Message-ID of the mail that tells of it."""
 
     by: Mapped[User | None] = relationship(foreign_keys=[by_id], lazy="joined")
 
@@ -150,9 +154,10 @@ def notify(
 
 
 def retract(subjects: Iterable[str]) -> None:
-    """Take notices back whose cause has gone away: out of the inboxes, and never mailed while it stays away."""
-    gone = Notice.subject.in_(list(subjects)) & Notice.retracted_at.is_(None)
-    _change(gone, retracted_at=clock.now(), mail_at=None)
+    """Take notices back whose cause has gone away: out of the inboxes, and out of every mail that has not left."""
+    about = Notice.subject.in_(list(subjects))
+    _take_mails_back(about)
+    _change(about & Notice.retracted_at.is_(None), retracted_at=clock.now(), mail_at=None)
 
 
 def bring_back(subject: str, not_before: datetime) -> None:
@@ -171,6 +176,19 @@ def unread_count(user: User) -> int:
     """Return how many notices a person has not read. One query."""
     mine = Notice.shown_to(user, clock.now()) & Notice.read_at.is_(None)
     return db.session.scalar(select(func.count(Notice.id)).where(mine)) or 0
+
+
+def _take_mails_back(about: ColumnElement[bool]) -> None:
+    """Delete the mails about these notices that have not left; whatever else they told of goes into new ones."""
+    written = select(Notice.mailed_as).where(about, Notice.mailed_as.is_not(None))
+    unsent = delete(Message).where(Message.message_id.in_(written), Message.sent_at.is_(None))
+    taken = db.session.execute(
+        unsent.returning(Message.message_id, Message.user_id).execution_options(synchronize_session=False)
+    ).all()
+    if taken:
+        people, mails = {row.user_id for row in taken}, [row.message_id for row in taken]
+        told = Notice.user_id.in_(people) & Notice.mailed_as.in_(mails)
+        _change(told, mail_at=clock.now(), mailed_at=None, mailed_as=None)
 
 
 def _change(which: ColumnElement[bool], **values: Any) -> None:

@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("retracted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mail_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mailed_as", sa.String(length=120), nullable=True),
         sa.ForeignKeyConstraint(["by_id"], ["user.id"], name=op.f("fk_notice_by_id_user")),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_notice_user_id_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),

@@ -245,6 +245,24 @@ def test_what_goes_is_not_mailed_and_what_comes_back_is_mailed_once(time: Travel
         time.shift(2 * HOUR)
 
 
+def test_words_taken_back_leave_in_no_mail_that_still_waits(time: Traveller, cast: Cast) -> None:  # noqa: F811
+    root = say(cast.reader, "A question.")
+    first = say(cast.other_reader, "Words that are regretted.", root)
+    news(cast)
+    time.shift(HOUR)
+    say(cast.moderator, "Another answer.", root)
+    gone = say(cast.other_reader, "More that is regretted.", root)
+    news(cast)
+    for comment in (first, gone):
+        assert cast.other_reader.post(f"/comments/{comment}/withdraw").status_code == 303
+    time.shift(MINUTE)
+    news(cast)
+    mails = mails_to(cast, cast.reader)
+    assert len(mails) == 1
+    assert "Another answer." in mails[0].text
+    assert "regretted" not in "".join(mail.text + mail.html for mail in mails)
+
+
 @pytest.mark.parametrize("how", ["thread muted", "person muted", "letter off", "banned", "withdrawn"])
 def test_who_wants_it_no_more_gets_no_mail_about_it(time: Traveller, cast: Cast, how: str) -> None:  # noqa: F811
     root = say(cast.reader, "Tides wait for nobody.")
