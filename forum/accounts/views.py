@@ -76,7 +76,7 @@ def sign_in() -> Answer:
         return _sign_in_page(form), 422
     # The visitor's count stays: an own account must not be the way to guess at others for ever.
     forget("sign-in", address_key(user.email))
-    address = finish_sign_in(user, _next(), _kept())
+    address = finish_sign_in(user, *_way_on())
     db.session.commit()
     return redirect(address, 303)
 
@@ -235,15 +235,22 @@ def asked(browser: str, *, is_own_wish: bool = True) -> Response:
 
 def origin_here() -> Origin:
     """Return where the person of this request asks from, as its form or address says."""
-    return Origin(_next(), _kept(), device_words(request.user_agent.string))
+    return Origin(*_way_on(), device_words(request.user_agent.string))
+
+
+def _way_on() -> tuple[str, str]:
+    """Return the page to go to and the token of the words to post: only of those that this browser wrote."""
+    next_path, kept = _next(), _kept()
+    if kept and cookie.get("kept") != kept:
+        return _asking_first(next_path, kept), ""
+    return next_path, kept
 
 
 def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
     """Use a link, sign its person in, commit, and return where they go."""
     next_path, kept = safe_path(link.next_path), link.kept
     if kept and not _asked_here(link) and has_account(link.email):
-        # Somebody else may have asked, to have their words posted under this name: the owner is asked first.
-        next_path, kept = "/sign-in?" + urlencode({"kept": kept, "next": next_path}), ""
+        next_path, kept = _asking_first(next_path, kept), ""
     user = person_of(link, name=name, password_hash=password_hash)
     address = finish_sign_in(user, next_path, kept)
     if "essays" in link.wishes:
@@ -251,6 +258,11 @@ def _enter(link: SignInLink, name: str, password_hash: str | None) -> str:
     note_proof()
     db.session.commit()
     return address
+
+
+def _asking_first(next_path: str, kept: str) -> str:
+    """Return the page that asks whether to post what is kept: somebody else may have written it, for this name."""
+    return "/sign-in?" + urlencode({"kept": kept, "next": next_path})
 
 
 def _asked_here(link: SignInLink) -> bool:

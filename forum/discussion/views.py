@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from flask import Blueprint, abort, flash, jsonify, redirect, request
+from flask import session as cookie
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -245,6 +246,8 @@ def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
     if joins:
         return _ask_to_confirm(form, essay, token)
     db.session.commit()
+    if not is_from_elsewhere():
+        cookie["kept"] = token  # whoever signs in here wrote it, and need not be asked whether to post it
     if wants_json():
         return jsonify(error="Sign in to comment. Your words are kept.", kept=token), 403
     return redirect(f"/sign-in?kept={token}&next={essay.path}", 303)

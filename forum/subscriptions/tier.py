@@ -1,9 +1,10 @@
 """What the tiers of subscription are called, cost and give, in the admin's words, and a subscription in a phrase."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from flask import current_app
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,7 +45,7 @@ USUAL = {
         "Supporter",
         "",
         "Every essay, also those for supporters\nA voice in the discussions for supporters",
-        "Write to the author, who will enter it for you.",
+        "",  # see `tiers`
         False,
     ),
     State.COMPLIMENTARY: Words(
@@ -55,12 +56,16 @@ USUAL = {
 
 
 def tiers() -> dict[State, Words]:
-    """Return the words for every tier. One query."""
+    """Return the words for every tier; the paid one always says how to get it. One query."""
     stored = {
         row.state: Words(row.name, row.price, row.gives, row.how, row.is_offered)
         for row in db.session.scalars(select(Tier))
     }
-    return {state: stored.get(state.value, usual) for state, usual in USUAL.items()}
+    words = {state: stored.get(state.value, usual) for state, usual in USUAL.items()}
+    if not words[State.PAID].how:
+        by_hand = f"Write to {current_app.config['MAIL_FROM']}, and it is entered for you."
+        words[State.PAID] = replace(words[State.PAID], how=by_hand)
+    return words
 
 
 def change_tier(state: State, words: Words) -> None:

@@ -180,6 +180,14 @@ def test_a_signed_in_person_is_asked_before_words_are_posted_under_their_name(ca
     assert rows_of(cast, Comment) == 0
 
 
+def test_who_signs_in_where_the_words_were_not_written_is_asked_first(cast: Cast) -> None:
+    kept = keep(cast.stranger, cast, "Not mine.")
+    victim = cast.stranger
+    answer = sign_in(victim, cast.reader, kept)
+    assert rows_of(cast, Comment) == 0
+    assert "If you wrote it, post it now" in words(victim.get(answer.headers["Location"]))
+
+
 def test_json_tells_a_stranger_to_sign_in_and_where_the_words_are(cast: Cast) -> None:
     answer = cast.stranger.post("/essays/on-tides/comments", {"body": "The harbour."}, headers=JSON)
     assert answer.status_code == 403

@@ -82,7 +82,7 @@ def test_the_gate_of_a_paid_essay_offers_what_the_admin_offers(cast: Cast) -> No
     for visitor in (cast.stranger, cast.reader):
         page = words(visitor.get("/essays/paid"))
         assert "The rest is for supporters" in page
-        assert "Write to the author" not in page  # nothing is offered, so nobody is told how to get it
+        assert "Write to letters@" not in page  # nothing is offered, so nobody is told how to get it
     offer(cast)
     page = cast.stranger.get("/essays/paid")
     for sentence in ("Patron : £4 a month", "Every essay at dawn", "Leave a note at the harbour."):
