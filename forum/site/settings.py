@@ -64,6 +64,7 @@ class Number:
     least: int
     most: int
     consequence: str
+    section: str = "discussion"
 
 
 NUMBERS = {
@@ -128,6 +129,7 @@ NUMBERS = {
         0,
         90,
         "After its date a paid subscription that was not cancelled goes on reading, and writing in its own threads.",
+        "subscriptions",
     ),
     "mails_per_minute": Number(
         "Mails in a minute",
@@ -135,6 +137,7 @@ NUMBERS = {
         1,
         100_000,
         "Not more leave, whatever waits: many mail servers refuse those who hurry. Sign-in mails go first.",
+        "subscriptions",
     ),
     "digest_hour": Number(
         "Hour of the digests",
@@ -142,6 +145,7 @@ NUMBERS = {
         0,
         23,
         "Daily digests leave at this hour, weekly ones on Monday.",
+        "subscriptions",
     ),
     "moderation_digest_hours": Number(
         "Mails about what waits",
@@ -149,6 +153,7 @@ NUMBERS = {
         1,
         168,
         "While comments wait for a decision, authors and moderators hear of it at most this often.",
+        "subscriptions",
     ),
 }
 """Every number of SiteSettings, in the order in which the settings page shows them."""
