@@ -45,9 +45,7 @@ def _take_all(browser: Browser, url: str) -> None:
     )
     _take(page, "discussion")
     page.fill("#compose textarea", "The lifeboat log has the same dip in 1938. I can send you the page.")
-    page.evaluate(
-        "scrollTo(0, scrollY + document.querySelector('.letter').getBoundingClientRect().top - 24)"
-    )
+    page.evaluate("scrollTo(0, scrollY + document.querySelector('.letter').getBoundingClientRect().top - 24)")
     _take(page, "joining")
     _sign_in(page, url)
     page.goto(f"{url}/moderation")
