@@ -4,16 +4,18 @@ The folders in their order; each imports only those before it (held by import-li
 
 config clock database limits assets web   the ground: settings, time, rows, rates, static files, HTTP manners
 text            words in, safe words out; knows nothing of the site
-outbox          mail, stored in the same transaction as its cause, sent by the worker
+outbox          mail, stored in the same transaction as its cause, sent by the worker; bounces, addresses that get none
 site            settings an admin may change while it runs, and the audit log
 accounts        people, their sessions, ways to sign in
-subscriptions   what a reader's subscription is today
-notifications   what one reader asked to hear about
-essays          writing, revisions, publishing, feeds
+subscriptions   tiers and periods, which letters a reader gets and how often, one-click unsubscribe
+notifications   what one reader should hear about: the inbox, and what becomes a mail when
+essays          writing, revisions, publishing, sending, feeds
 discussion      comments, threads, rights
 moderation      the queue, decisions, undo, people
+archive         readers coming from elsewhere and leaving
 pages           screens that combine capabilities: home, essay with its discussion, profile
 admin           people, settings, audit
 demo            a small site to look at, large ones to measure
-app cli         create_app(), the one file that knows every capability; every command
+app jobs        create_app(), the one file that knows every capability; what the worker does between mails
+server cli      the process tree; every command
 """
