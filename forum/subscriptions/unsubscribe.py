@@ -21,7 +21,9 @@ blueprint = Blueprint("unsubscribe", __name__)
 def ask(token: str) -> tuple[str, int]:
     """Show one button; opening the link changes nothing, because mail scanners open links too."""
     found = _read(token)
-    return _page("ask", token, *found) if found else _unknown()
+    if found is None:
+        return _unknown()
+    return _page("stopped" if pace_of(*found) == Pace.NEVER else "ask", token, *found)
 
 
 @blueprint.post("/unsubscribe/<token>")

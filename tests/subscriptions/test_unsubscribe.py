@@ -90,6 +90,7 @@ def test_opening_the_link_shows_a_button_and_changes_nothing(cast: Cast) -> None
 def test_a_link_that_was_used_answers_the_same_again(cast: Cast) -> None:
     address = link(cast, cast.reader.user_id)
     answers = [cast.stranger.client.post(address, data=ONE_CLICK) for _ in range(3)]
+    answers.append(cast.stranger.get(address))
     assert {answer.status_code for answer in answers} == {200}
     assert all("You get no more new essays by mail" in words(answer) for answer in answers)
 
