@@ -107,9 +107,10 @@ def unsent(app: Flask) -> int:
 
 
 def in_hands(app: Flask) -> int:
-    """Return how many mails are claimed by a worker, be it dead or alive."""
+    """Return how many mails are claimed by a worker, be it dead or alive, under a lease that holds."""
     with app.app_context():
-        return db.session.scalar(select(func.count(Message.id)).where(Message.lease.is_not(None))) or 0
+        held = Message.lease.is_not(None) & (Message.not_before > clock.now())
+        return db.session.scalar(select(func.count(Message.id)).where(held)) or 0
 
 
 def let_leases_run_out(app: Flask) -> None:
