@@ -70,19 +70,20 @@ def free_name(wanted: str = "") -> str:
     else:
         if is_name_free(name):
             return name
-        if found := _first_free([_numbered(name, number) for number in range(2, 2 + TRIED_AT_ONCE)]):
+        if found := _first_free([numbered(name, number) for number in range(2, 2 + TRIED_AT_ONCE)]):
             return found
     digits = 4
     while True:
         numbers = [
             10 ** (digits - 1) + secrets.randbelow(9 * 10 ** (digits - 1)) for _ in range(TRIED_AT_ONCE)
         ]
-        if found := _first_free([_numbered(name, number) for number in numbers]):
+        if found := _first_free([numbered(name, number) for number in numbers]):
             return found
         digits += 1
 
 
-def _numbered(name: str, number: int) -> str:
+def numbered(name: str, number: int) -> str:
+    """Return a name with a number after it, shortened where it must be."""
     ending = f" {number}"
     return name[: MAX_NAME_CHARACTERS - len(ending)].rstrip() + ending
 

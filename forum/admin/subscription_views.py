@@ -1,6 +1,6 @@
 """The pages about subscriptions: the tiers' words, periods of one person, of many chosen ones, and from a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from forum.admin.views import Answer, act_on, acting_admin, period_form
 from forum.database import db
 from forum.moderation.people import NotDone, lock_people
 from forum.site import audit
-from forum.subscriptions.periods import PeriodRefused
+from forum.subscriptions.periods import Deed, PeriodRefused
 from forum.subscriptions.subscription import State, has_subscription_state
 from forum.subscriptions.tier import change_tier, state_names, tiers
 from forum.web import large_body
@@ -120,16 +120,7 @@ def change_many() -> Answer:
             BATCH, lines, act, made.count, sent | {"seen": made.fingerprint}, status, problems
         )
 
-    if "seen" not in request.form:
-        return review()
-    try:
-        count = carry_out(actor, act.value, deeds, request.form["seen"], form.why)
-    except OutOfDate:
-        db.session.rollback()
-        return review(409, [CHANGED_MEANWHILE])
-    db.session.commit()
-    flash(f"Subscriptions {DONE[act]} {_people(count)}.", "ok")
-    return redirect("/admin/users", 303)
+    return _do_what_was_seen(actor, act, deeds, form.why, review, back="/admin/users")
 
 
 @blueprint.get("/admin/subscriptions")
@@ -165,16 +156,29 @@ def change_from_file() -> Answer:
             "/admin/subscriptions", lines, act, made.count, hidden, status, problems, unused=file.unused
         )
 
+    return _do_what_was_seen(actor, act, deeds, form.why, review, back="/admin/subscriptions")
+
+
+def _do_what_was_seen(
+    actor: User,
+    act: PeriodAct,
+    deeds: Mapping[int, Deed],
+    why: str,
+    review: Callable[..., Answer],
+    *,
+    back: str,
+) -> Answer:
+    """Carry deeds out if the form says that their review was seen and is still true; otherwise show it."""
     if "seen" not in request.form:
         return review()
     try:
-        count = carry_out(actor, act.value, deeds, request.form["seen"], form.why)
+        count = carry_out(actor, act.value, deeds, request.form["seen"], why)
     except OutOfDate:
         db.session.rollback()
         return review(409, [CHANGED_MEANWHILE])
     db.session.commit()
     flash(f"Subscriptions {DONE[act]} {_people(count)}.", "ok")
-    return redirect("/admin/subscriptions", 303)
+    return redirect(back, 303)
 
 
 def _tiers_page(failed: State | None = None, form: TierForm | None = None) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from forum import clock
+from forum.accounts.sign_up import numbered
 from forum.accounts.user import User
 from forum.archive.reader_file import (
     GHOST_COLUMNS,
@@ -32,7 +33,7 @@ from forum.site import audit
 from forum.subscriptions.letters import Choice, Letter, Pace, gets
 from forum.subscriptions.subscription import State, Subscription
 from forum.subscriptions.tier import tiers
-from forum.text.names import MAX_NAME_CHARACTERS, BadName, clean_name, name_key
+from forum.text.names import BadName, clean_name, name_key
 from forum.text.normal import one_line
 
 PIECE = 500
@@ -240,13 +241,8 @@ def _offers(base: str, turn: int, numbers: Iterator[int]) -> list[str]:
     if base and turn == 0:
         return [base]
     if base and turn == 1:
-        return [_numbered(base, number) for number in NUMBERED]
-    return [_numbered(base or "Reader", next(numbers))]
-
-
-def _numbered(name: str, number: int) -> str:
-    ending = f" {number}"
-    return name[: MAX_NAME_CHARACTERS - len(ending)].rstrip() + ending
+        return [numbered(base, number) for number in NUMBERED]
+    return [numbered(base or "Reader", next(numbers))]
 
 
 def _taken(keys: AbstractSet[str], given: _Given) -> set[str]:

@@ -14,7 +14,6 @@ class Why(StrEnum):
     """Why an address is suppressed."""
 
     BOUNCED = "bounced"
-    COMPLAINED = "complained"
     BY_HAND = "by-hand"
 
 

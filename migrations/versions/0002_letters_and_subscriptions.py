@@ -126,7 +126,6 @@ def upgrade() -> None:
             "why",
             sa.Enum(
                 "bounced",
-                "complained",
                 "by-hand",
                 name="why",
                 native_enum=False,

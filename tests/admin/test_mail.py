@@ -148,12 +148,12 @@ def test_mail_to_an_address_is_stopped_and_allowed_again_each_with_a_reason(cast
 def test_stopped_addresses_are_found_by_a_part_and_paged(cast: Cast) -> None:
     for number in range(51):
         stop(cast, f"r{number}@mail.example")
-    stop(cast, "100%_odd@mail.example", Why.COMPLAINED, "Reported <us> as spam")
+    stop(cast, "100%_odd@mail.example", Why.BY_HAND, "Reported <us> as spam")
     assert "52 addresses, page 1 of 2" in words(cast.admin.get("/admin/mail/stopped"))
     found = words(cast.admin.get("/admin/mail/stopped", query_string={"q": "%_ODD"}))
     assert "1 address. Show all" in found
     assert "100%_odd@mail.example" in found
-    assert "complained Reported <us> as spam" in found
+    assert "by hand Reported <us> as spam" in found
     assert "No such address has “ nobody ”" in words(cast.admin.get("/admin/mail/stopped?q=nobody"))
     assert cast.admin.get("/admin/mail/stopped?page=9").status_code == 404
 

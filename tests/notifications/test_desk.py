@@ -93,7 +93,7 @@ def test_nothing_at_all_is_one_button_and_a_reader_cannot_choose_what_staff_get(
 def test_who_gets_no_mail_because_it_came_back_is_told_and_can_try_again(cast: Cast) -> None:
     reader, address = cast.reader, "reader@mail.example"
     assert "came back" not in words(reader.get(LETTERS))
-    for why, can_retry in ((Why.COMPLAINED, False), (Why.BOUNCED, True)):
+    for why, can_retry in ((Why.BY_HAND, False), (Why.BOUNCED, True)):
         with cast.app.app_context():
             suppress(address, why)
             db.session.commit()
