@@ -18,6 +18,7 @@ from forum.accounts.session import (
     end_sessions_of,
     has_fresh_proof,
     sessions_of,
+    signed_in_user,
 )
 from forum.accounts.sign_in_link import Purpose
 from forum.accounts.sign_up import NameTaken
@@ -25,7 +26,7 @@ from forum.accounts.user import User
 from forum.accounts.views import TRIES, TRY_WINDOW, limit_mails
 from forum.database import db
 from forum.limits import forget, limit
-from forum.web import person, require, require_found
+from forum.web import person, require_found
 
 blueprint = Blueprint("account", __name__)
 
@@ -37,13 +38,13 @@ Answer = Response | str | tuple[str, int]
 @blueprint.get("/account/name")
 def show_name() -> Answer:
     """Show the form for another name."""
-    return render_template("accounts/name.html", form=NameForm(obj=_owner()))
+    return render_template("accounts/name.html", form=NameForm(obj=signed_in_user()))
 
 
 @blueprint.post("/account/name")
 def save_name() -> Answer:
     """Change the name."""
-    user, form = _owner(), NameForm()
+    user, form = signed_in_user(), NameForm()
     if not form.validate():
         return render_template("accounts/name.html", form=form), 422
     try:
@@ -57,13 +58,13 @@ def save_name() -> Answer:
 @blueprint.get("/account/about")
 def show_about() -> Answer:
     """Show the form for the words on the person's page."""
-    return render_template("accounts/about.html", form=AboutForm(obj=_owner()))
+    return render_template("accounts/about.html", form=AboutForm(obj=signed_in_user()))
 
 
 @blueprint.post("/account/about")
 def save_about() -> Answer:
     """Change the words on the person's page."""
-    user, form = _owner(), AboutForm()
+    user, form = signed_in_user(), AboutForm()
     if not form.validate():
         return render_template("accounts/about.html", form=form), 422
     user.about = form.about.data or ""
@@ -73,7 +74,7 @@ def save_about() -> Answer:
 @blueprint.get("/account/appearance")
 def show_appearance() -> Answer:
     """Show the choices of colours, keys and the supporter's mark."""
-    user = _owner()
+    user = signed_in_user()
     chosen = {"theme": user.theme, "keys": user.uses_keys, "support": user.shows_support}
     return render_template("accounts/appearance.html", form=AppearanceForm(data=chosen))
 
@@ -81,7 +82,7 @@ def show_appearance() -> Answer:
 @blueprint.post("/account/appearance")
 def save_appearance() -> Answer:
     """Change colours, keys and the supporter's mark."""
-    user, form = _owner(), AppearanceForm()
+    user, form = signed_in_user(), AppearanceForm()
     if not form.validate():
         return render_template("accounts/appearance.html", form=form), 422
     user.theme, user.uses_keys = form.theme.data or "", form.keys.data
@@ -92,14 +93,14 @@ def save_appearance() -> Answer:
 @blueprint.get("/account/address")
 def show_address() -> Answer:
     """Show the form for another address."""
-    asks = _asks_password(_owner())
+    asks = _asks_password(signed_in_user())
     return render_template("accounts/address.html", form=AddressForm(), asks_password=asks)
 
 
 @blueprint.post("/account/address")
 def save_address() -> Answer:
     """Mail a link to the new address; the answer is the same when somebody has it already."""
-    user, form = _owner(), AddressForm()
+    user, form = signed_in_user(), AddressForm()
     asks, fits = _asks_password(user), form.validate()
     if fits and form.email.data == user.email:
         form.email.errors = ["This is your address already."]
@@ -142,13 +143,13 @@ def use_new_address(token: str) -> Answer:
 @blueprint.get("/account/password")
 def show_password() -> Answer:
     """Show the form for a new password."""
-    return _password_page(PasswordForm(), asks_password=_asks_password(_owner()))
+    return _password_page(PasswordForm(), asks_password=_asks_password(signed_in_user()))
 
 
 @blueprint.post("/account/password")
 def save_password() -> Answer:
     """Change the password, or set the first one; all other browsers are signed out."""
-    user, form = _owner(), PasswordForm()
+    user, form = signed_in_user(), PasswordForm()
     asks = _asks_password(user)
     if not form.validate():
         return _password_page(form, asks_password=asks), 422
@@ -165,14 +166,14 @@ def save_password() -> Answer:
 def show_sessions() -> Answer:
     """List the browsers that are signed in."""
     return render_template(
-        "accounts/sessions.html", sessions=sessions_of(_owner()), this_one=current_session()
+        "accounts/sessions.html", sessions=sessions_of(signed_in_user()), this_one=current_session()
     )
 
 
 @blueprint.post("/account/sessions/<int:session_id>/end")
 def end_one_session(session_id: int) -> Answer:
     """Sign one of the person's browsers out."""
-    user, row = _owner(), db.session.get(Session, session_id)
+    user, row = signed_in_user(), db.session.get(Session, session_id)
     require_found(row if row is not None and row.user_id == user.id else None)
     if row is current_session():
         end_session()
@@ -185,16 +186,9 @@ def end_one_session(session_id: int) -> Answer:
 @blueprint.post("/account/sessions/end-others")
 def end_other_sessions() -> Answer:
     """Sign all the person's browsers out but this one."""
-    user, this_one = _owner(), current_session()
+    user, this_one = signed_in_user(), current_session()
     end_sessions_of(user, but=this_one.id if this_one else None)
     return _saved("All other browsers are signed out.", "/account/sessions")
-
-
-def _owner() -> User:
-    """Return the signed-in person; a stranger is asked to sign in."""
-    require(person() is not None)
-    user: User = person()
-    return user
 
 
 def _saved(sentence: str, address: str = "/account") -> Response:

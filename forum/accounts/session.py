@@ -14,6 +14,7 @@ from forum import clock
 from forum.accounts.device import device_words
 from forum.accounts.user import User
 from forum.database import READING, Base, Id, Moment, Token, db, reference
+from forum.web import person, require
 
 READER_LIFETIME = timedelta(days=90)
 STAFF_IDLE = timedelta(hours=12)
@@ -89,6 +90,13 @@ def end_sessions_of(user: User, *, but: int | None = None) -> None:
     """Sign a person out everywhere, except in the session with the id `but`. The caller commits."""
     theirs = delete(Session).where(Session.user_id == user.id)
     db.session.execute(theirs if but is None else theirs.where(Session.id != but))
+
+
+def signed_in_user() -> User:
+    """Return the signed-in person; a stranger is asked to sign in and comes back."""
+    require(person() is not None)
+    user: User = person()
+    return user
 
 
 def current_session() -> Session | None:

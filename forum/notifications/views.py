@@ -5,13 +5,13 @@ from datetime import timedelta
 from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from forum.accounts.session import signed_in_user
 from forum.accounts.user import User
 from forum.database import db
 from forum.limits import limit
 from forum.notifications.forms import LettersForm
 from forum.outbox.suppression import Suppression, Why, unsuppress
 from forum.subscriptions.letters import Pace, choices_of, choose
-from forum.web import person, require
 
 RETRIES_A_DAY = 3
 NO_MORE = "You get no mail from us any more, except what you ask for yourself, such as a link to sign in."
@@ -24,14 +24,14 @@ Answer = Response | str | tuple[str, int]
 @blueprint.get("/account/letters")
 def show_letters() -> Answer:
     """Show each letter with how often the person gets it."""
-    user = _reader()
+    user = signed_in_user()
     return _letters_page(user, LettersForm(choices_of(user)))
 
 
 @blueprint.post("/account/letters")
 def save_letters() -> Answer:
     """Change how often the person gets each letter, stop them all, or try an address again that failed."""
-    user = _reader()
+    user = signed_in_user()
     if "resume" in request.form:
         return _try_address_again(user)
     before = choices_of(user)
@@ -48,13 +48,6 @@ def save_letters() -> Answer:
     db.session.commit()
     flash(NO_MORE if set(wanted.values()) == {Pace.NEVER} else "Saved.")
     return redirect("/account/letters", 303)
-
-
-def _reader() -> User:
-    """Return the signed-in person; a stranger is asked to sign in."""
-    require(person() is not None)
-    user: User = person()
-    return user
 
 
 def _try_address_again(user: User) -> Response:

@@ -7,13 +7,13 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from werkzeug.wrappers import Response
 
 from forum import clock
-from forum.accounts.user import User
+from forum.accounts.session import signed_in_user
 from forum.database import db
 from forum.discussion.telling import unreadable
 from forum.notifications.inbox import Group, find_notice, grouped, inbox_page, mark_all_read, watches_of
 from forum.notifications.notice import Notice, unread_count
 from forum.text.excerpt import first_line
-from forum.web import page_number, person, require, require_found, safe_path
+from forum.web import page_number, person, require_found, safe_path
 
 INBOX = "/account/notifications"
 
@@ -25,7 +25,7 @@ Answer = Response | str
 @blueprint.get("/account/notifications")
 def show_inbox() -> Answer:
     """Show what the person should hear about; looking at it changes nothing."""
-    user = _reader()
+    user = signed_in_user()
     page = inbox_page(user, page_number())
     if page.number > page.count:
         abort(404)
@@ -46,7 +46,7 @@ def show_inbox() -> Answer:
 @blueprint.post("/account/notifications/read")
 def read_all() -> Answer:
     """Mark everything as read that the person has seen in the list; what came meanwhile stays new."""
-    user, newest = _reader(), request.form.get("newest", "")
+    user, newest = signed_in_user(), request.form.get("newest", "")
     mark_all_read(user, int(newest) if newest.isascii() and newest.isdigit() and len(newest) < 19 else 0)
     db.session.commit()
     return redirect(INBOX, 303)
@@ -82,14 +82,7 @@ def _ids(groups: list[Group]) -> list[int]:
     return [notice.id for group in groups for thread in group.threads.values() for notice in thread.notices]
 
 
-def _reader() -> User:
-    """Return the signed-in person; a stranger is asked to sign in."""
-    require(person() is not None)
-    user: User = person()
-    return user
-
-
 def _notice(notice_id: int) -> Notice:
     """Return one of the signed-in person's notices; another's does not exist."""
-    notice: Notice = require_found(find_notice(_reader(), notice_id))
+    notice: Notice = require_found(find_notice(signed_in_user(), notice_id))
     return notice

@@ -6,13 +6,13 @@ from flask import Blueprint, flash, redirect, render_template
 from werkzeug.wrappers import Response
 
 from forum import clock
+from forum.accounts.session import signed_in_user
 from forum.accounts.user import User
 from forum.database import db
 from forum.site import audit
 from forum.subscriptions.periods import Change, PeriodRefused, cancel, go_on_as_free, resume
 from forum.subscriptions.subscription import DAY, State, Subscription, subscription_state
 from forum.subscriptions.tier import subscription_of, tiers
-from forum.web import person, require
 
 Answer = Response | str | tuple[str, int]
 
@@ -24,13 +24,13 @@ blueprint = Blueprint("subscription", __name__)
 @blueprint.get(PAGE)
 def subscription() -> Answer:
     """Show which tier a reader has until when, what it gives, and how to get or keep it."""
-    return _page(_reader())
+    return _page(signed_in_user())
 
 
 @blueprint.get(f"{PAGE}/cancel")
 def ask_to_cancel() -> Answer:
     """Say what cancelling will do, before it does."""
-    user, now = _reader(), clock.now()
+    user, now = signed_in_user(), clock.now()
     if subscription_state(user, now) not in (State.PAID, State.COMPLIMENTARY):
         return redirect(PAGE, 303)
     return render_template("subscriptions/cancel.html", subscription=db.session.get(Subscription, user.id))
@@ -61,12 +61,12 @@ def go_free() -> Answer:
 
 
 def _do(act: str, verb: Callable[[User], Change], said: Callable[[Change], str]) -> Answer:
-    user = _reader()
+    user = signed_in_user()
     try:
         change = verb(user)
     except PeriodRefused as refused:
         db.session.rollback()
-        return _page(_reader(), str(refused)), 409
+        return _page(signed_in_user(), str(refused)), 409
     audit.record(user.id, act, f"user:{user.id}", **change.details())
     db.session.commit()
     flash(said(change), "ok")
@@ -84,10 +84,3 @@ def _page(user: User, problem: str = "") -> str:
         tiers=tiers(),
         problem=problem,
     )
-
-
-def _reader() -> User:
-    """Return the signed-in person; a stranger is asked to sign in."""
-    require(person() is not None)
-    user: User = person()
-    return user
