@@ -17,10 +17,13 @@ from forum.admin.views import blueprint as admin
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
+from forum.discussion.learned import LearnedFilter  # noqa: F401
 from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
+from forum.moderation.batch import Batch  # noqa: F401
+from forum.moderation.second_look import SecondLook  # noqa: F401
 from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
 from forum.outbox.mime import ascii_domain

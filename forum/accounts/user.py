@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flask_login import UserMixin
-from sqlalchemy import ColumnElement, String, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from forum.database import Base, Id, Line, Moment, Prose, db, one_of
@@ -22,12 +22,13 @@ class Role(StrEnum):
 
 
 class Standing(StrEnum):
-    """Whether a person may write just now."""
+    """Whether a person may write just now; who was warned may again once they have said that they read it."""
 
     ACTIVE = "active"
     HELD = "held"
     SUSPENDED = "suspended"
     BANNED = "banned"
+    WARNED = "warned"
 
 
 class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
@@ -53,6 +54,11 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     is_held: Mapped[bool] = mapped_column(default=False)
     suspended_until: Mapped[Moment | None]
     banned_at: Mapped[Moment | None]
+    banned_until: Mapped[Moment | None]
+    """When the ban ends by itself, None for never."""
+    warning: Mapped[Prose] = mapped_column(default="", server_default="")
+    """What they were warned of and have not yet said that they read."""
+    warned_at: Mapped[Moment | None]
     standing_reason: Mapped[Prose] = mapped_column(default="")
 
     accepted_comments: Mapped[int] = mapped_column(default=0)
@@ -75,15 +81,21 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
         return address.strip().lower()
 
     def standing(self, now: datetime) -> Standing:
-        """Tell the person's standing at a moment; a suspension ends by its date, without a job."""
-        if self.banned_at is not None:
+        """Tell the person's standing at a moment; a suspension or a ban ends by its date, without a job."""
+        if self.is_banned(now):
             return Standing.BANNED
         if self.suspended_until is not None and self.suspended_until > now:
             return Standing.SUSPENDED
+        if self.warning:
+            return Standing.WARNED
         return Standing.HELD if self.is_held else Standing.ACTIVE
 
+    def is_banned(self, now: datetime) -> bool:
+        """Tell whether a ban is in force."""
+        return self.banned_at is not None and (self.banned_until is None or self.banned_until > now)
+
     def is_in_standing(self, now: datetime) -> bool:
-        """Tell whether the person may write at all: neither suspended nor banned."""
+        """Tell whether the person may write at all: not suspended, not banned, no warning unread."""
         return self.standing(now) in (Standing.ACTIVE, Standing.HELD)
 
     @property
@@ -107,15 +119,24 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
         return self.role == Role.ADMIN
 
     @classmethod
+    def is_at_large(cls, now: datetime) -> ColumnElement[bool]:
+        """Return the condition on people whom no ban is in force against."""
+        return or_(cls.banned_at.is_(None), and_(cls.banned_until.is_not(None), cls.banned_until <= now))
+
+    @classmethod
     def has_standing(cls, standing: Standing, now: datetime) -> ColumnElement[bool]:
         """Return the condition that matches `standing()` in SQL."""
-        suspended = (cls.suspended_until > now) & cls.banned_at.is_(None)
-        free = or_(cls.suspended_until.is_(None), cls.suspended_until <= now) & cls.banned_at.is_(None)
+        at_large = cls.is_at_large(now)
+        suspended = (cls.suspended_until > now) & at_large
+        warned = or_(cls.suspended_until.is_(None), cls.suspended_until <= now) & at_large
+        free = warned & (cls.warning == "")
         match standing:
             case Standing.BANNED:
-                return cls.banned_at.is_not(None)
+                return ~at_large
             case Standing.SUSPENDED:
                 return suspended
+            case Standing.WARNED:
+                return warned & (cls.warning != "")
             case Standing.HELD:
                 return free & cls.is_held.is_(True)
             case Standing.ACTIVE:

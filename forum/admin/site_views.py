@@ -14,7 +14,7 @@ from forum.database import db
 from forum.discussion.posting import bump_threads_with_marks
 from forum.moderation.people import lock_people
 from forum.site import audit
-from forum.site.settings import NUMBERS, SWITCHES, SiteSettings, change_setting, site_settings
+from forum.site.settings import HAVE_PAGES, NUMBERS, SWITCHES, SiteSettings, change_setting, site_settings
 from forum.text.normal import one_line
 from forum.web import page_number
 
@@ -50,7 +50,7 @@ def save_settings() -> Answer:
     actor = acting_admin()
     lock_people(actor)  # one admin after the other: what is compared below stays so until the commit
     acting_admin()
-    current = asdict(site_settings())
+    current = {key: value for key, value in asdict(site_settings()).items() if key not in HAVE_PAGES}
     form = SettingsForm(formdata=MultiDict({key: str(value) for key, value in current.items()} | _sent()))
     if not form.validate():
         return _settings_page(form, 422)

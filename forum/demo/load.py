@@ -155,6 +155,7 @@ class Place:
     created_at: datetime
     answers: "Place | None"
     parent: "Place | None"
+    accepted_before: int
     replies: int = 0
     visible_below: int = 0
 
@@ -182,6 +183,8 @@ def _places(
     began = essay.published_at or essay.created_at
     step = (clock.now() - began) / (len(ids) + 1)
     places: list[Place] = []
+    counted = select(User.id, User.accepted_comments).where(User.id.in_(reader_ids))
+    accepted = {row.id: row.accepted_comments for row in db.session.execute(counted)}
     for number, comment_id in enumerate(ids):
         answers = None
         if places and random.random() >= root_share:
@@ -190,7 +193,9 @@ def _places(
         # At the cap a reply stands beside what it answers, as posting.post_comment has it.
         parent = answers.parent if answers and answers.depth >= MAX_DEPTH else answers
         moment = began + step * (number + 1)
-        places.append(Place(comment_id, random.choice(reader_ids), moment, answers, parent))
+        author_id = random.choice(reader_ids)
+        places.append(Place(comment_id, author_id, moment, answers, parent, accepted[author_id]))
+        accepted[author_id] += 1
     return places
 
 
@@ -207,6 +212,8 @@ def _comment(essay: Essay, place: Place) -> dict[str, Any]:
         "form_token": f"load-{place.id}",
         "subscription": State.FREE.value,
         "created_at": place.created_at,
+        "accepted_before": place.accepted_before,
+        "spoken_at": place.created_at,
         "shown_number": 1,
         "visible": True,
         "visible_below": place.visible_below,

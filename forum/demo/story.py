@@ -27,8 +27,9 @@ from forum.discussion.posting import (
 from forum.essays.essay import Essay
 from forum.essays.importing import import_essays
 from forum.essays.publishing import publish_essay
-from forum.moderation.decisions import approve, feature, hide, is_waiting, pin
+from forum.moderation.decisions import approve, hide, is_waiting
 from forum.moderation.people import ban, hold, suspend
+from forum.moderation.shaping import feature, pin
 from forum.notifications.follow import toggle_follow
 from forum.notifications.notice import Notice
 from forum.text.markdown import render_comment

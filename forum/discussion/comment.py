@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, String, UniqueConstraint, and_
+from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum.accounts.user import User
@@ -42,16 +42,37 @@ class Cause(StrEnum):
     REPORTS = "reports"
     EDIT = "edit"
     APPEAL = "appeal"
+    LEARNED = "learned"  # it looks like what the moderators remove
+    RULE_WORDS = "rule:words"
+    RULE_LINKS = "rule:links"
+    RULE_EDIT_LINKS = "rule:edit-links"
+    RULE_REPEAT = "rule:repeat"
+    RULE_FAST = "rule:fast"
+    RULE_YOUNG = "rule:young"
+    RULE_HOURS = "rule:hours"
 
 
 class Comment(Base):
     """One comment. Readers see its newest accepted revision while it is live."""
 
     __tablename__ = "comment"
-    __table_args__ = (UniqueConstraint("author_id", "form_token"),)
+    __table_args__ = (
+        UniqueConstraint("author_id", "form_token"),
+        # The desk counts and pages by this index alone, however many comments there are.
+        Index(
+            "ix_comment_waiting",
+            "essay_id",
+            "waits_since",
+            "waits_for",
+            "id",
+            sqlite_where=text("waits_since IS NOT NULL"),
+            postgresql_where=text("waits_since IS NOT NULL"),
+        ),
+        Index("ix_comment_essay_id_spoken_at", "essay_id", "spoken_at"),
+    )
 
     id: Mapped[Id]
-    essay_id: Mapped[int] = reference("essay.id")
+    essay_id: Mapped[int] = reference("essay.id", index=False)
     author_id: Mapped[int] = reference("user.id")
     parent_id: Mapped[int | None] = reference("comment.id")
     answers_id: Mapped[int | None] = reference("comment.id", index=False)
@@ -62,7 +83,11 @@ class Comment(Base):
     """The hexadecimal ids from the root down, so that a subtree is one range of the index."""
     form_token: Mapped[Token]
     subscription: Mapped[str] = mapped_column(String(20), default="free")  # at the time of posting
+    accepted_before: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many comments of its writer readers saw as it was posted: what the rules knew then."""
     created_at: Mapped[Moment]
+    spoken_at: Mapped[Moment | None]
+    """When readers first saw it; what comes back later is nothing new."""
 
     presence: Mapped[Presence] = one_of(Presence, default=Presence.LIVE)
     newest_number: Mapped[int] = mapped_column(default=1)
@@ -73,6 +98,21 @@ class Comment(Base):
     pinned_at: Mapped[Moment | None]
     featured_at: Mapped[Moment | None]
     edited_at: Mapped[Moment | None]
+    closed_at: Mapped[Moment | None]
+    """When its thread was closed to answers, on the first comment of a thread only."""
+    closing_note: Mapped[Prose] = mapped_column(default="", server_default="")
+    merged_into_id: Mapped[int | None] = reference("comment.id")
+    """The comment that says the same, which has its answers and thanks now."""
+    moved_from_essay_id: Mapped[int | None] = reference("essay.id")
+    moved_from_id: Mapped[int | None] = reference("comment.id")
+    """Where it stood before it was moved: below this comment, or with None below the essay itself."""
+    moved_at: Mapped[Moment | None]
+
+    open_reports: Mapped[int] = mapped_column(default=0, server_default="0")
+    waits_since: Mapped[Moment | None]
+    """Since when a moderator is to look at it; None while there is nothing to decide."""
+    waits_for: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset, server_default="")
+    """Why: the causes for which its newest wording is held, and reports that nobody has answered."""
 
     likes: Mapped[int] = mapped_column(default=0)
     replies: Mapped[int] = mapped_column(default=0)
@@ -107,6 +147,19 @@ class Comment(Base):
     def is_waiting(self) -> bool:
         """Tell whether it is live and its newest wording waits for a verdict."""
         return self.presence == Presence.LIVE and self.newest.verdict == Verdict.HELD
+
+    @property
+    def desk_causes(self) -> frozenset[str]:
+        """Return why a moderator is to look at it: held words, an open appeal, reports about what readers see."""
+        newest = self.newest
+        is_appealed = self.presence == Presence.HIDDEN and Cause.APPEAL in newest.causes
+        may_wait = self.ban_id is None and (self.presence == Presence.LIVE or is_appealed)
+        causes: frozenset[str] = frozenset()
+        if newest.verdict == Verdict.HELD and may_wait:
+            causes = newest.causes or frozenset({Cause.PREMODERATION.value})
+        if self.open_reports and self.should_be_visible:
+            causes |= {Cause.REPORTS.value}
+        return causes
 
     @property
     def address(self) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.orm.util import identity_key
 from forum import clock
 from forum.accounts.user import User, lock_users
 from forum.database import db, insert_unless_there
+from forum.discussion.change import Watch
 from forum.discussion.comment import (
     MAX_DEPTH,
     Cause,
@@ -20,7 +21,7 @@ from forum.discussion.comment import (
     is_in_edit_window,
     state_word,
 )
-from forum.discussion.event import note_event, snapshot
+from forum.discussion.event import note_event
 from forum.discussion.reaction import Reaction
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rights import decision_on, is_staff
@@ -86,6 +87,7 @@ def post_comment(
         depth=place.depth + 1 if place else 0,
         form_token=form_token,
         subscription=subscription_state(author, now).value,
+        accepted_before=author.accepted_comments,
         created_at=now,
         shown_number=None if causes else 1,
     )
@@ -93,7 +95,8 @@ def post_comment(
     db.session.flush()
     comment.path = f"{place.path}/{comment.id:x}" if place else f"{comment.id:x}"
     revision = _add_revision(comment, words, 1, causes, now)
-    set_committed_value(comment, "shown", None if causes else revision)  # as it would be read
+    set_committed_value(comment, "newest", revision)  # as it would be read
+    set_committed_value(comment, "shown", None if causes else revision)
     if parent is not None:
         _count(Comment, parent.id, replies=Comment.replies + 1)
         _accept_when_staff_answers(author, essay, parent)
@@ -109,7 +112,7 @@ def edit_comment(author: User, essay: Essay, comment: Comment, words: Rendered) 
     """
     now = clock.now()
     newest = comment.newest
-    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    watch, from_state = Watch(comment), state_word(comment, newest)
     refused = newest.verdict == Verdict.REJECTED or comment.presence == Presence.HIDDEN
     if words.source == newest.source and not refused:
         return newest
@@ -121,18 +124,18 @@ def edit_comment(author: User, essay: Essay, comment: Comment, words: Rendered) 
         comment.edited_at = now
     db.session.flush()
     db.session.expire(comment, ["newest", "shown"])
-    note_event("edit", author, comment, revision, before, from_state=from_state)
     settle(comment)
+    note_event("edit", author, comment, revision, watch, from_state=from_state)
     return revision
 
 
 def withdraw_comment(author: User, comment: Comment) -> None:
     """Take one's comment back; with replies below it leaves a placeholder."""
     newest = comment.newest
-    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    watch, from_state = Watch(comment), state_word(comment, newest)
     comment.presence = Presence.WITHDRAWN
-    note_event("withdraw", author, comment, newest, before, from_state=from_state)
     settle(comment)
+    note_event("withdraw", author, comment, newest, watch, from_state=from_state)
 
 
 def toggle_reaction(user: User, comment: Comment) -> bool:
@@ -164,6 +167,7 @@ def report_comment(reader: User, comment: Comment, reason: str, note: str) -> No
     report = Report(comment_id=comment.id, revision=number, user_id=reader.id, reason=reason, note=note)
     report.created_at = clock.now()
     db.session.add(report)
+    comment.open_reports += 1
     db.session.flush()
     known = db.session.scalar(
         select(func.count(Report.id))
@@ -172,6 +176,7 @@ def report_comment(reader: User, comment: Comment, reason: str, note: str) -> No
     )
     if (known or 0) >= site_settings().reports_that_fold:
         _fold(comment)
+    put_on_desk(comment)
 
 
 def _fold(comment: Comment) -> None:
@@ -183,13 +188,13 @@ def _fold(comment: Comment) -> None:
     reports = frozenset({Cause.REPORTS.value})
     if shown is None or reports <= shown.causes:  # accepted after it was folded
         return
-    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    watch, from_state = Watch(comment, shown, newest), state_word(comment, newest)
     shown.causes = reports if shown is newest else shown.causes | reports
     newest.causes = newest.causes | reports
     newest.verdict = Verdict.HELD
     comment.shown_number = None
-    note_event("fold", None, comment, newest, before, from_state=from_state)
     settle(comment)
+    note_event("fold", None, comment, newest, watch, from_state=from_state)
 
 
 def appeal_decision(author: User, comment: Comment, words: str) -> None:
@@ -198,12 +203,12 @@ def appeal_decision(author: User, comment: Comment, words: str) -> None:
     if decision is None:
         raise Refused("There is no decision to appeal against any more.")
     newest = comment.newest
-    before, from_state = snapshot(comment, newest), state_word(comment, newest)
+    watch, from_state = Watch(comment, newest), state_word(comment, newest)
     db.session.add(Appeal(comment_id=comment.id, event_id=decision.id, words=words, created_at=clock.now()))
     newest.verdict = Verdict.HELD
     newest.causes = frozenset({Cause.APPEAL.value})
-    note_event("appeal", author, comment, newest, before, from_state=from_state, note=words)
     settle(comment)
+    note_event("appeal", author, comment, newest, watch, from_state=from_state, note=words)
 
 
 def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None = None) -> None:
@@ -213,7 +218,10 @@ def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None =
     comes back. The thread's version grows.
     """
     change = int(comment.should_be_visible) - int(comment.visible)
+    put_on_desk(comment)
     if change:
+        if is_news and comment.spoken_at is None:
+            comment.spoken_at = clock.now()
         comment.visible = comment.should_be_visible
         db.session.flush()
         if above := comment.ancestor_ids():
@@ -226,13 +234,28 @@ def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None =
         keep_told(comment, change)
 
 
+def put_on_desk(comment: Comment) -> None:
+    """Let a comment wait for a moderator while there is something to decide about it, and not any longer."""
+    causes = comment.desk_causes
+    if causes != comment.waits_for:
+        comment.waits_for = causes
+    if bool(causes) != (comment.waits_since is not None):
+        comment.waits_since = clock.now() if causes else None
+
+
 def bump_thread(essay_id: int, change: int = 0) -> None:
-    """Count one change of what readers see of an essay's discussion, and `change` more visible comments."""
+    """Count one change of what readers see of an essay's discussion, and `change` more visible comments.
+
+    When somebody spoke last follows from what is visible, so that what is taken back leaves no trace there.
+    """
     values: dict[str, object] = {"thread_version": Essay.thread_version + 1}
     if change:
-        values["visible_comments"] = Essay.visible_comments + change
-    if change > 0:
-        values["commented_at"] = clock.now()
+        seen = (Comment.essay_id == essay_id) & Comment.visible & Comment.spoken_at.is_not(None)
+        spoken = select(Comment.spoken_at).where(seen).order_by(Comment.spoken_at.desc()).limit(1)
+        values |= {
+            "visible_comments": Essay.visible_comments + change,
+            "commented_at": spoken.scalar_subquery(),
+        }
     _count(Essay, essay_id, **values)
 
 
@@ -288,18 +311,25 @@ def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> No
         return
     if not is_staff(actor, essay, clock.now()):
         return
-    before, from_state = snapshot(parent, newest), state_word(parent, newest)
+    appeals = select(Appeal).where(Appeal.comment_id == parent.id, Appeal.decided_at.is_(None))
+    appeal = db.session.scalar(appeals)
+    watch, from_state = Watch(parent, newest, appeal), state_word(parent, newest)
+    waited = waited_seconds(parent)
     newest.verdict = Verdict.ACCEPTED
     parent.shown_number = newest.number
-    db.session.execute(
-        update(Appeal)
-        .where(Appeal.comment_id == parent.id, Appeal.decided_at.is_(None))
-        .values(decided_at=clock.now(), outcome="overturned")
-    )
-    note_event("approve", actor, parent, newest, before, from_state=from_state)
+    if appeal is not None:
+        appeal.decided_at, appeal.outcome = clock.now(), "overturned"
     db.session.flush()
     db.session.expire(parent, ["shown"])
     settle(parent, is_news=True, decided_by=actor)
+    note_event("approve", actor, parent, newest, watch, from_state=from_state, waited_seconds=waited)
+
+
+def waited_seconds(comment: Comment) -> int | None:
+    """Return how long a comment has waited for a moderator, None if it does not wait."""
+    if comment.waits_since is None:
+        return None
+    return max(0, int((clock.now() - comment.waits_since).total_seconds()))
 
 
 def _add_revision(

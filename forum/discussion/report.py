@@ -29,6 +29,9 @@ class Report(Base):
     reason: Mapped[str] = mapped_column(String(20))
     note: Mapped[Prose] = mapped_column(default="")
     created_at: Mapped[Moment]
+    decided_at: Mapped[Moment | None]
+    outcome: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    """"removed" when the moderators agreed, "kept" when they did not, "" until they have looked."""
 
 
 class Appeal(Base):

@@ -91,10 +91,9 @@ def is_editable(comment: Comment) -> bool:
 
 def decision_on(comment: Comment) -> Event | None:
     """Return the latest decision against a comment that still stands."""
-    undone = select(Event.undoes_id).where(Event.undoes_id.is_not(None), Event.comment_id == comment.id)
     return db.session.scalar(
         select(Event)
-        .where(Event.comment_id == comment.id, Event.act.in_(DECISIONS), Event.id.not_in(undone))
+        .where(Event.comment_id == comment.id, Event.act.in_(DECISIONS), Event.is_undone.is_(False))
         .order_by(Event.id.desc())
         .limit(1)
     )

@@ -107,7 +107,7 @@ def _who_may_read(essay: Essay, people: Collection[int], now: datetime) -> Colle
 def _may_hear(essay: Essay, now: datetime) -> Select[int]:
     """Return a select of the people who may be shown words from below an essay."""
     confirmed = User.email_confirmed_at.is_not(None)
-    return select(User.id).where(confirmed, User.banned_at.is_(None), essay.readers(now))
+    return select(User.id).where(confirmed, User.is_at_large(now), essay.readers(now))
 
 
 def _answered(comment: Comment) -> Comment | None:

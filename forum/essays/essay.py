@@ -70,6 +70,8 @@ class Essay(Base):
     withdrawn_at: Mapped[Moment | None]
     discussion_closed_at: Mapped[Moment | None]
     closing_note: Mapped[Prose] = mapped_column(default="")
+    kept_open_at: Mapped[Moment | None]
+    """When somebody opened it again that a rule had closed; no rule closes it any more."""
 
     version: Mapped[int] = mapped_column(default=1)
     """Counts every change of what readers see of the essay; also the number of its newest revision."""

@@ -229,7 +229,7 @@ def send_test(essay: Essay, words: EssayWords, html: str, preview_html: str | No
 def _is_subscribed() -> ColumnElement[bool]:
     """Return the condition on users who get new essays, at once or in a digest. The author is one of them."""
     suppressed = select(Suppression.address).where(Suppression.address == User.email).exists()
-    here = User.email_confirmed_at.is_not(None) & User.banned_at.is_(None) & ~suppressed
+    here = User.email_confirmed_at.is_not(None) & User.is_at_large(clock.now()) & ~suppressed
     return here & gets(Letter.ESSAYS, Pace.NOW, Pace.DAILY, Pace.WEEKLY)
 
 

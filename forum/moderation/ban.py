@@ -3,6 +3,7 @@
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.database import Base, Id, Moment, Prose, reference
+from forum.discussion.change import track
 
 
 class Ban(Base):
@@ -15,4 +16,8 @@ class Ban(Base):
     actor_id: Mapped[int | None] = reference("user.id", index=False)
     reason: Mapped[Prose] = mapped_column(default="")
     created_at: Mapped[Moment]
+    until: Mapped[Moment | None]
     lifted_at: Mapped[Moment | None]
+
+
+track(Ban, "lifted_at")

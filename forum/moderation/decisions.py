@@ -1,21 +1,17 @@
-"""What a moderator decides about a comment or a discussion, and how a decision is taken back exactly."""
+"""What a moderator decides about a comment: show it, refuse it, hide it, bring it back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, String, select, type_coerce
-from sqlalchemy.orm import aliased
 
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.change import Watch, put_back, rows_of, value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
-from forum.discussion.event import Event, note_event, snapshot
-from forum.discussion.posting import bump_thread, settle
-from forum.discussion.report import Appeal
-from forum.essays.essay import Essay
+from forum.discussion.event import Event, note_event
+from forum.discussion.posting import settle, waited_seconds
+from forum.discussion.report import Appeal, Report
 from forum.moderation.telling import tell_writer
 
 NEEDS_NOTE = "other"
@@ -43,17 +39,21 @@ DEEDS = {
     "fold": "folded it after reports",
     "ban": "hid it with its writer’s ban",
     "unban": "lifted the ban that hid it",
+    "close-thread": "closed its thread",
+    "reopen-thread": "reopened its thread",
+    "move": "moved it",
+    "redact": "redacted it",
+    "merge": "merged it with another",
+    "keep": "looked at the reports and kept it",
 }
 """What somebody did, by the act of its event, to follow the name."""
 
-OVER_COMMENTS = ("approve", "overturn", "reject", "uphold", "hide", "spam")
-UNDOABLE = frozenset(OVER_COMMENTS) | {"pin", "unpin", "feature", "unfeature", "close", "reopen"}
+OVER_COMMENTS = ("approve", "keep", "overturn", "reject", "uphold", "hide", "spam")
 REFUSING = ("reject", "uphold", "hide", "spam", "ban")
 """The acts that a restore can take back."""
 
-OF_COMMENT = ("presence", "shown_number", "ban_id", "pinned_at", "featured_at", "edited_at")
-"""What an undo puts back; a restore leaves the pin and the pick, which may have changed since."""
-OF_PRESENCE = ("presence", "shown_number", "ban_id")
+OF_VERDICT = ("presence", "shown_number", "ban_id", "verdict", "causes", "reason", "note")
+"""What a restore puts back; it leaves the pin, the pick and the place, which may have changed since."""
 
 
 @dataclass
@@ -71,24 +71,27 @@ class NotPossible(Exception):
 
 
 def approve(actor: User, comment: Comment, revision: int) -> Event:
-    """Show a waiting wording to readers; after an appeal this overturns the decision, hidden or rejected.
+    """Show a waiting wording to readers, or keep one that was reported; after an appeal this overturns the decision.
 
     `revision` is the number of the wording that the actor saw. Here and in every decision below, the
     caller holds the locks of `posting.lock_discussion` and has checked the right to moderate.
     Raises: Stale, when there is a newer wording; NotPossible, when it does not wait any more.
     """
+    if _is_only_reported(comment):
+        return _keep(actor, comment, revision)
     newest = _waiting(comment, revision)
-    before, from_state = _state_before(comment)
+    act = begin(actor, comment)
     is_appeal = Cause.APPEAL in newest.causes
     if _replaces_public_words(comment, newest):
         comment.edited_at = newest.created_at
     if is_appeal:
         newest.causes = newest.causes | _causes_before_appeal(comment, newest)
-        before["appeal_id"] = _close_appeal(comment, "overturned")
+        act.close_appeal("overturned")
+    act.answer_reports("kept")
     comment.presence = Presence.LIVE
     comment.shown_number = newest.number
     newest.verdict, newest.reason, newest.note = Verdict.ACCEPTED, "", ""
-    return _finish("overturn" if is_appeal else "approve", actor, comment, before, from_state)
+    return act.finish("overturn" if is_appeal else "approve", is_news=True)
 
 
 def reject(actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
@@ -106,6 +109,15 @@ def hide(actor: User, comment: Comment, revision: int, reason: str, note: str) -
     Raises: Stale; NotPossible, when it is gone already.
     """
     return _hide("hide", actor, comment, revision, reason, note)
+
+
+def remove(actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
+    """Reject a comment that waits, or hide one that readers see: what “Remove” means on the desk.
+
+    Raises: Stale; NotPossible.
+    """
+    decide = _reject if is_waiting(comment) else _hide
+    return decide("reject" if decide is _reject else "hide", actor, comment, revision, reason, note)
 
 
 def mark_spam(actor: User, comment: Comment, revision: int) -> Event:
@@ -130,94 +142,14 @@ def restore(actor: User, comment: Comment) -> Event:
     decision = _decision_to_restore(comment)
     if decision is None:
         raise NotPossible(f"Nothing is to be restored here. {_who_decided(comment)}".strip())
-    before, from_state = _state_before(comment)
-    _close_appeal(comment, "overturned")
+    act = begin(actor, comment)
+    act.close_appeal("overturned")
     db.session.flush()  # one appeal is open at a time, also halfway
-    _reopen_appeal(decision.before.get("appeal_id"))
-    _put_back(comment, decision.before, OF_PRESENCE)
-    return _finish("restore", actor, comment, before, from_state, undoes=decision)
-
-
-def pin(actor: User, comment: Comment) -> Event:
-    """Put a thread at the top of its discussion, or take it down again."""
-    before, from_state = _state_before(comment)
-    comment.pinned_at = None if comment.pinned_at else clock.now()
-    return _finish("pin" if comment.pinned_at else "unpin", actor, comment, before, from_state)
-
-
-def feature(actor: User, comment: Comment) -> Event:
-    """Mark a comment as the author's pick, or take the mark away again."""
-    before, from_state = _state_before(comment)
-    comment.featured_at = None if comment.featured_at else clock.now()
-    return _finish("feature" if comment.featured_at else "unfeature", actor, comment, before, from_state)
-
-
-def close_discussion(actor: User, essay: Essay, note: str) -> Event:
-    """Let nobody comment any more; `note` is shown in place of the form.
-
-    Raises: NotPossible, when it is closed.
-    """
-    if essay.discussion_closed_at is not None:
-        raise NotPossible("This discussion is closed already.")
-    before = _essay_before(essay)
-    essay.discussion_closed_at, essay.closing_note = clock.now(), note
-    return _finish_essay("close", actor, essay, before, note=note)
-
-
-def reopen_discussion(actor: User, essay: Essay) -> Event:
-    """Let people comment again.
-
-    Raises: NotPossible, when it is open.
-    """
-    if essay.discussion_closed_at is None:
-        raise NotPossible("This discussion is open already.")
-    before = _essay_before(essay)
-    essay.discussion_closed_at, essay.closing_note = None, ""
-    return _finish_essay("reopen", actor, essay, before)
-
-
-def undo(actor: User, event: Event) -> Event:
-    """Take back one decision: everything is as before it, while nothing else has happened there since.
-
-    Raises: NotPossible, with who did what since.
-    """
-    if sentence := why_not_undo(event, later_events([event])):
-        raise NotPossible(sentence)
-    if event.comment is None:
-        return _undo_for_essay(actor, event)
-    before, from_state = _state_before(event.comment)
-    _reopen_appeal(event.before.get("appeal_id"))
-    _put_back(event.comment, event.before, OF_COMMENT)
-    return _finish("undo", actor, event.comment, before, from_state, undoes=event)
-
-
-def later_events(events: Sequence[Event]) -> list[Event]:
-    """Return what happened to the same comments and discussions since the first of these events. One query."""
-    if not events:
-        return []
-    comment_ids = {event.comment_id for event in events if event.comment_id is not None}
-    essay_ids = {event.essay_id for event in events if event.comment_id is None}
-    same = Event.comment_id.in_(comment_ids) | (Event.comment_id.is_(None) & Event.essay_id.in_(essay_ids))
-    since = Event.id > min(event.id for event in events)
-    return list(db.session.scalars(select(Event).where(same, since).order_by(Event.id)))
-
-
-def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
-    """Return why an event cannot be undone, None if it can; `later` holds what `later_events` says."""
-    if event.act not in UNDOABLE:
-        return "This cannot be undone. Decide about it as it stands now."
-    place = (event.comment_id, event.essay_id)
-    later = [one for one in later if one.id > event.id and (one.comment_id, one.essay_id) == place]
-    for one in later:
-        if one.undoes_id == event.id:
-            return f"{actor_name(one)} undid this already."
-    taken_back = {one.undoes_id for one in later}
-    for one in reversed(later):
-        # What was done and taken back again since leaves the state as this event left it.
-        if one.id not in taken_back and (one.undoes_id is None or one.undoes_id < event.id):
-            deed = DEEDS.get(one.act, "changed it")
-            return f"This cannot be undone any more: {actor_name(one)} {deed} since. Decide about it anew."
-    return None
+    for one in _since(decision):
+        act.watch.add(*rows_of(one.changes))
+        put_back(one.changes, OF_VERDICT)
+    put_back(decision.changes, ("decided_at", "outcome", "open_reports"))
+    return act.finish("restore", undoes=decision)
 
 
 def actor_name(event: Event) -> str:
@@ -246,29 +178,106 @@ def open_appeal(comment: Comment) -> Appeal | None:
     )
 
 
-def _reject(act: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
+@dataclass
+class Act:
+    """One act on one comment, from before the first change until its event is written."""
+
+    actor: User
+    comment: Comment
+    from_state: str
+    waited: int | None
+    watch: Watch
+
+    def close_appeal(self, outcome: str) -> None:
+        """Answer the open appeal, if there is one."""
+        if appeal := open_appeal(self.comment):
+            self.watch.add(appeal)
+            appeal.decided_at, appeal.outcome = clock.now(), outcome
+
+    def answer_reports(self, outcome: str) -> None:
+        """Answer every open report: the moderators agreed ("removed") or not ("kept")."""
+        if not self.comment.open_reports:
+            return
+        about = (Report.comment_id == self.comment.id) & (Report.outcome == "")
+        for report in db.session.scalars(select(Report).where(about).order_by(Report.id)):
+            self.watch.add(report)
+            report.decided_at, report.outcome = clock.now(), outcome
+        self.comment.open_reports = 0
+
+    def finish(
+        self,
+        act: str,
+        *,
+        reason: str = "",
+        note: str = "",
+        undoes: Event | None = None,
+        is_news: bool = False,
+    ) -> Event:
+        """Bring counters and notices in line, write the event, and tell who is concerned."""
+        comment, newest = self.comment, self.comment.newest
+        db.session.flush()
+        db.session.expire(comment, ["newest", "shown"])
+        settle(comment, is_news=is_news, decided_by=self.actor)
+        event = note_event(
+            act,
+            self.actor,
+            comment,
+            newest,
+            self.watch,
+            from_state=self.from_state,
+            reason=reason,
+            note=note,
+            undoes=undoes,
+            waited_seconds=self.waited if act in OVER_COMMENTS else None,
+        )
+        tell_writer(event, comment, newest, undoes)
+        return event
+
+
+def begin(actor: User, comment: Comment) -> Act:
+    """Begin an act on a comment: remember what stands in it."""
+    newest = comment.newest
+    watch = Watch(comment, newest, comment.shown)
+    return Act(actor, comment, state_word(comment, newest), waited_seconds(comment), watch)
+
+
+def _keep(actor: User, comment: Comment, revision: int) -> Event:
+    _seen(comment, revision)
+    act = begin(actor, comment)
+    act.answer_reports("kept")
+    return act.finish("keep")
+
+
+def _reject(act_word: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
     newest = _waiting(comment, revision)
-    before, from_state = _state_before(comment)
+    act = begin(actor, comment)
     appealed = _appeal_of(comment, newest)
-    before["appeal_id"] = _close_appeal(comment, "upheld")
+    act.close_appeal("upheld")
+    act.answer_reports("removed")
     if appealed is not None:
-        act = "uphold"
-        _put_back_verdict(newest, appealed.before)
+        act_word = "uphold"
+        put_back(appealed.changes, ("verdict", "causes"))
     else:
         newest.verdict, newest.reason, newest.note = Verdict.REJECTED, reason, note
-    return _finish(act, actor, comment, before, from_state, reason=reason, note=note)
+    return act.finish(act_word, reason=reason, note=note)
 
 
-def _hide(act: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
+def _hide(act_word: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
     _refuse_if_gone(comment)
     newest = _seen(comment, revision)
     is_refused = newest.verdict == Verdict.REJECTED and comment.shown_number is None
     if comment.presence == Presence.HIDDEN or is_refused:
         raise NotPossible(f"Readers do not see this any more. {_who_decided(comment)}".strip())
-    before, from_state = _state_before(comment)
-    before["appeal_id"] = _close_appeal(comment, "upheld")
+    act = begin(actor, comment)
+    act.close_appeal("upheld")
+    act.answer_reports("removed")
     comment.presence = Presence.HIDDEN
-    return _finish(act, actor, comment, before, from_state, reason=reason, note=note)
+    return act.finish(act_word, reason=reason, note=note)
+
+
+def _is_only_reported(comment: Comment) -> bool:
+    """Tell whether readers see its newest words, and somebody reported them."""
+    return bool(comment.open_reports) and comment.should_be_visible and not is_waiting(comment)
 
 
 def _waiting(comment: Comment, revision: int) -> CommentRevision:
@@ -329,31 +338,13 @@ def _appeal_of(comment: Comment, newest: CommentRevision) -> Event | None:
 def _causes_before_appeal(comment: Comment, newest: CommentRevision) -> frozenset[str]:
     """Return what the words were held for before: those judged after reports are not folded a second time."""
     appealed = _appeal_of(comment, newest)
-    return frozenset(appealed.before["causes"]) if appealed else frozenset()
-
-
-def _close_appeal(comment: Comment, outcome: str) -> int | None:
-    appeal = open_appeal(comment)
-    if appeal is None:
-        return None
-    appeal.decided_at, appeal.outcome = clock.now(), outcome
-    return appeal.id
-
-
-def _reopen_appeal(appeal_id: int | None) -> None:
-    if appeal_id is not None:
-        appeal = db.session.get_one(Appeal, appeal_id)
-        appeal.decided_at, appeal.outcome = None, ""
+    return frozenset(value_before(appealed.changes, "causes", [])) if appealed else frozenset()
 
 
 def _decision_to_restore(comment: Comment) -> Event | None:
     """Return the decision that still keeps a comment from readers: its hiding, else the rejection of its words."""
-    taken_back = aliased(Event)
-    standing = select(Event).where(
-        Event.comment_id == comment.id,
-        Event.act.in_(REFUSING),
-        Event.id.not_in(select(taken_back.undoes_id).where(taken_back.undoes_id.is_not(None))),
-    )
+    against = (Event.comment_id == comment.id) & Event.act.in_(REFUSING)
+    standing = select(Event).where(against, Event.is_undone.is_(False))
     if comment.presence == Presence.HIDDEN:
         standing = standing.where(Event.to_state == "hidden", Event.from_state != "hidden")
     elif comment.newest.verdict == Verdict.REJECTED:
@@ -363,106 +354,8 @@ def _decision_to_restore(comment: Comment) -> Event | None:
     return db.session.scalar(standing.order_by(Event.id.desc()).limit(1))
 
 
-def _state_before(comment: Comment) -> tuple[dict[str, Any], str]:
-    newest = comment.newest
-    before = snapshot(comment, newest) | {"commented_at": _iso(comment.essay.commented_at)}
-    return before, state_word(comment, newest)
-
-
-def _put_back(comment: Comment, before: dict[str, Any], names: tuple[str, ...]) -> None:
-    for name in names:
-        value = before.get(name)
-        if name == "presence":
-            value = Presence(before[name])
-        elif name.endswith("_at"):
-            value = datetime.fromisoformat(value) if value else None
-        setattr(comment, name, value)
-    if comment.newest_number == before["newest_number"]:
-        _put_back_verdict(comment.newest, before)
-    if "left_commented_at" in before and _iso(comment.essay.commented_at) == before["left_commented_at"]:
-        _set_commented_at(comment.essay, before["commented_at"])
-
-
-def _put_back_verdict(newest: CommentRevision, before: dict[str, Any]) -> None:
-    newest.verdict = Verdict(before["verdict"])
-    newest.causes = frozenset(before["causes"])
-    newest.reason, newest.note = before["reason"], before["note"]
-
-
-def _finish(
-    act: str,
-    actor: User,
-    comment: Comment,
-    before: dict[str, Any],
-    from_state: str,
-    *,
-    reason: str = "",
-    note: str = "",
-    undoes: Event | None = None,
-) -> Event:
-    newest, spoken_last = comment.newest, _iso(comment.essay.commented_at)
-    db.session.flush()
-    db.session.expire(comment, ["shown"])
-    settle(comment, is_news=act in ("approve", "overturn"), decided_by=actor)
-    if undoes is not None:
-        _set_commented_at(comment.essay, spoken_last)  # what comes back is nothing new
-    before["left_commented_at"] = _iso(comment.essay.commented_at)
-    event = note_event(
-        act,
-        actor,
-        comment,
-        newest,
-        before,
-        from_state=from_state,
-        reason=reason,
-        note=note,
-        undoes_id=undoes.id if undoes else None,
-    )
-    tell_writer(event, comment, newest, undoes)
-    return event
-
-
-def _set_commented_at(essay: Essay, moment: str | None) -> None:
-    essay.commented_at = datetime.fromisoformat(moment) if moment else None
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _essay_before(essay: Essay) -> dict[str, Any]:
-    return {"discussion_closed_at": _iso(essay.discussion_closed_at), "closing_note": essay.closing_note}
-
-
-def _undo_for_essay(actor: User, event: Event) -> Event:
-    essay = db.session.get_one(Essay, event.essay_id)
-    before = _essay_before(essay)
-    closed_at = event.before["discussion_closed_at"]
-    essay.discussion_closed_at = datetime.fromisoformat(closed_at) if closed_at else None
-    essay.closing_note = event.before["closing_note"]
-    return _finish_essay("undo", actor, essay, before, undoes=event)
-
-
-def _finish_essay(
-    act: str,
-    actor: User,
-    essay: Essay,
-    before: dict[str, Any],
-    *,
-    note: str = "",
-    undoes: Event | None = None,
-) -> Event:
-    event = Event(
-        at=clock.now(),
-        actor_id=actor.id,
-        act=act,
-        essay_id=essay.id,
-        from_state="closed" if before["discussion_closed_at"] else "open",
-        to_state="closed" if essay.discussion_closed_at else "open",
-        note=note,
-        undoes_id=undoes.id if undoes else None,
-        before=before,
-    )
-    db.session.add(event)
-    bump_thread(essay.id)
-    return event
+def _since(decision: Event) -> list[Event]:
+    """Return the decision and what happened to its comment since and still stands, the last first. One query."""
+    same = (Event.comment_id == decision.comment_id) & (Event.id >= decision.id)
+    standing = select(Event).where(same, Event.is_undone.is_(False))
+    return list(db.session.scalars(standing.order_by(Event.id.desc())))

@@ -9,8 +9,9 @@ from sqlalchemy.orm import aliased, joinedload
 from forum import clock
 from forum.accounts.user import Role, Standing, User, lock_users
 from forum.database import db
+from forum.discussion.change import Watch, put_back
 from forum.discussion.comment import Comment, Presence, state_word
-from forum.discussion.event import Event, note_event, snapshot
+from forum.discussion.event import Event, note_event
 from forum.discussion.posting import settle
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
@@ -197,10 +198,10 @@ def _hide_comments(actor: User, user: User, made: Ban) -> int:
     comments = db.session.scalars(_live_comments(user).execution_options(populate_existing=True)).all()
     for comment in comments:
         newest = comment.newest
-        before, from_state = snapshot(comment, newest), state_word(comment, newest)
+        watch, from_state = Watch(comment), state_word(comment, newest)
         comment.presence, comment.ban_id = Presence.HIDDEN, made.id
-        note_event("ban", actor, comment, newest, before, from_state=from_state, note=made.reason)
         settle(comment)
+        note_event("ban", actor, comment, newest, watch, from_state=from_state, note=made.reason)
     return len(comments)
 
 
@@ -209,10 +210,10 @@ def _restore_comments(actor: User, lifted: Ban) -> int:
     found = _hidden_by(lifted)
     for comment, event in found:
         newest = comment.newest
-        before, from_state = snapshot(comment, newest), state_word(comment, newest)
-        comment.presence, comment.ban_id = Presence(event.before["presence"]), None
-        note_event("unban", actor, comment, newest, before, from_state=from_state, undoes_id=event.id)
+        watch, from_state = Watch(comment), state_word(comment, newest)
+        put_back(event.changes)
         settle(comment)
+        note_event("unban", actor, comment, newest, watch, from_state=from_state, undoes=event)
     # What was changed meanwhile stays as it is, and no longer counts as hidden by this ban.
     db.session.execute(update(Comment).where(Comment.ban_id == lifted.id).values(ban_id=None))
     lifted.lifted_at = clock.now()

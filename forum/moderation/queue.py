@@ -5,18 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, select, true, type_coerce
 from sqlalchemy.orm import aliased, defer, lazyload
 
 from forum import clock
 from forum.accounts.user import Role, User
 from forum.database import Page, db
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
-from forum.discussion.event import Event
 from forum.discussion.report import Appeal, Report
 from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
-from forum.moderation.decisions import has_cause
 from forum.subscriptions.subscription import State, Subscription
 from forum.subscriptions.tier import state_names
 from forum.text.difference import Change, differences
@@ -39,8 +37,6 @@ CAUSES = {
 """The parts of the queue by cause."""
 
 Rows = Select[*tuple[Any, ...]]
-
-_HOLDING = ("post", "edit", "fold", "appeal")
 
 
 @dataclass(frozen=True)
@@ -131,27 +127,31 @@ def moderates(user: User, now: datetime) -> ColumnElement[bool]:
 
 def waiting_count(user: User) -> int:
     """Return how many comments wait for this person. One query."""
-    statement = _waiting(user, clock.now()).with_only_columns(
-        func.count(Comment.id), maintain_column_froms=True
+    statement = (
+        select(func.count())
+        .select_from(Comment)
+        .join(Essay, Essay.id == Comment.essay_id)
+        .where(Comment.waits_since.is_not(None), moderates(user, clock.now()))
     )
     return db.session.scalar(statement) or 0
 
 
 def overview(user: User) -> Overview:
     """Return the numbers above the queue. One query."""
-    statement = _waiting(user, clock.now()).with_only_columns(
-        CommentRevision.causes,
-        func.count(Comment.id),
-        func.min(_since()),
-        func.max(_since()),
-        maintain_column_froms=True,
+    statement = (
+        select(Comment.waits_for, func.count(), func.min(Comment.waits_since), func.max(Comment.waits_since))
+        .join(Essay, Essay.id == Comment.essay_id)
+        .where(Comment.waits_since.is_not(None), moderates(user, clock.now()))
+        .group_by(Comment.waits_for)
     )
     by_cause: dict[Cause, int] = {}
-    total, oldest, newest = 0, [], []
-    for causes, count, first, last in db.session.execute(statement.group_by(CommentRevision.causes)):
+    total = 0
+    oldest: list[datetime] = []
+    newest: list[datetime] = []
+    for causes, count, first, last in db.session.execute(statement):
         total += count
-        oldest.append(first)
-        newest.append(last)
+        oldest += [first] if first else []
+        newest += [last] if last else []
         for cause in CAUSES:
             if cause.value in causes:
                 by_cause[cause] = by_cause.get(cause, 0) + count
@@ -172,7 +172,7 @@ def waiting(user: User, filters: Filters, number: int = 1) -> Page[Card]:
     statement = _narrow(_waiting(user, now), filters)
     counted = statement.with_only_columns(func.count(Comment.id), maintain_column_froms=True)
     total = db.session.scalar(counted) or 0
-    since = _since()
+    since = Comment.waits_since
     ordered = statement.add_columns(since).order_by(
         since.desc() if filters.newest_first else since.asc(), Comment.id
     )
@@ -202,25 +202,17 @@ def how_long(wait: timedelta) -> str:
 
 def _waiting(user: User, now: datetime) -> Rows:
     newest = and_(CommentRevision.comment_id == Comment.id, CommentRevision.number == Comment.newest_number)
-    appealed = and_(Comment.presence == Presence.HIDDEN, has_cause(Cause.APPEAL))
     return (
         select(Comment, CommentRevision, Essay)
         .join(CommentRevision, newest)
         .join(Essay, Essay.id == Comment.essay_id)
-        .where(CommentRevision.verdict == Verdict.HELD, Comment.ban_id.is_(None), moderates(user, now))
-        .where(or_(Comment.presence == Presence.LIVE, appealed))
+        .where(Comment.waits_since.is_not(None), moderates(user, now))
     )
-
-
-def _since() -> ColumnElement[Any]:
-    """Return when the wait of a comment began: its last event that held it."""
-    held = select(func.max(Event.at)).where(Event.comment_id == Comment.id, Event.act.in_(_HOLDING))
-    return func.coalesce(held.correlate(Comment).scalar_subquery(), Comment.created_at)
 
 
 def _narrow(statement: Rows, filters: Filters) -> Rows:
     if filters.cause is not None:
-        statement = statement.where(has_cause(filters.cause))
+        statement = statement.where(waits_for(filters.cause))
     if filters.essay_id is not None:
         statement = statement.where(Comment.essay_id == filters.essay_id)
     if filters.find:
@@ -229,6 +221,11 @@ def _narrow(statement: Rows, filters: Filters) -> Rows:
         statement = statement.join(writer, writer.id == Comment.author_id)
         statement = statement.where(found | writer.name.icontains(filters.find, autoescape=True))
     return statement
+
+
+def waits_for(cause: Cause) -> ColumnElement[bool]:
+    """Return the condition on comments that wait for this cause."""
+    return type_coerce(Comment.waits_for, String).contains(f" {cause.value} ")
 
 
 def light_essay() -> tuple[Any, ...]:

@@ -8,13 +8,14 @@ from sqlalchemy import Select, select
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.change import value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.event import Event
 from forum.discussion.refusals import DAY
 from forum.discussion.report import REASONS
 from forum.discussion.rights import DECISIONS
 from forum.discussion.telling import UNDO_WINDOW
-from forum.notifications.notice import notify, retract
+from forum.notifications.notice import bring_back, notify, retract
 from forum.site.audit import AuditEntry
 from forum.site.settings import site_settings
 from forum.subscriptions.letters import Letter
@@ -27,6 +28,8 @@ def tell_writer(event: Event, comment: Comment, newest: CommentRevision, undoes:
     """Tell a writer what was decided about their comment; what is undone or restored at once was never said."""
     db.session.flush()
     if undoes is not None and (event.act == "undo" or event.at - undoes.at < UNDO_WINDOW):
+        if undoes.act == "undo":
+            bring_back(f"event:{undoes.undoes_id}", event.at + UNDO_WINDOW)
         retract([f"event:{undoes.id}"])
         return
     say = _SAY.get(event.act)
@@ -80,9 +83,11 @@ def _confirmed(user_id: int) -> Select[int]:
     return select(User.id).where(User.id == user_id, User.email_confirmed_at.is_not(None))
 
 
-def _approved(event: Event, _comment: Comment) -> News | None:
+def _approved(event: Event, comment: Comment) -> News | None:
     """Only who waited to see their words appear is told, not who never knew that they were gone, or replaced."""
-    waited = event.before["shown_number"] is None and Cause.REPORTS.value not in event.before["causes"]
+    shown = value_before(event.changes, "shown_number", comment.shown_number)
+    causes = value_before(event.changes, "causes", sorted(comment.newest.causes))
+    waited = shown is None and Cause.REPORTS.value not in causes
     return ("Your comment is posted", "") if waited else None
 
 

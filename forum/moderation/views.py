@@ -18,8 +18,8 @@ from forum.discussion.posting import lock_discussion
 from forum.discussion.report import REASONS
 from forum.discussion.rights import Act, is_staff, may_read_newest, may_see, rights
 from forum.essays.essay import Essay
-from forum.moderation import decisions
-from forum.moderation.decisions import NotPossible, Stale, later_events, open_appeal, why_not_undo
+from forum.moderation import decisions, shaping
+from forum.moderation.decisions import NotPossible, Stale, open_appeal
 from forum.moderation.forms import DecisionForm, LogForm, NoteForm, QueueForm, ReasonedForm, options
 from forum.moderation.log import ACTS, LogFilters, entries, find_event
 from forum.moderation.queue import (
@@ -34,6 +34,8 @@ from forum.moderation.queue import (
     waiting,
     waiting_count,
 )
+from forum.moderation.undo import UNDOABLE, later_events, why_not_undo
+from forum.moderation.undo import undo as undo_event
 from forum.text.difference import differences
 from forum.web import page_number, person, refuse, require, require_found, safe_path, wants_json
 
@@ -162,13 +164,13 @@ def restore(comment_id: int) -> Answer:
 @blueprint.post("/moderation/comments/<int:comment_id>/pin")
 def pin(comment_id: int) -> Answer:
     """Pin a thread, or unpin it."""
-    return _decide(comment_id, "pin", None, decisions.pin, Act.PIN)
+    return _decide(comment_id, "pin", None, shaping.pin, Act.PIN)
 
 
 @blueprint.post("/moderation/comments/<int:comment_id>/feature")
 def feature(comment_id: int) -> Answer:
     """Make a comment the author's pick, or not any more."""
-    return _decide(comment_id, "feature", None, decisions.feature, Act.FEATURE)
+    return _decide(comment_id, "feature", None, shaping.feature, Act.FEATURE)
 
 
 @blueprint.post("/moderation/undo/<int:event_id>")
@@ -186,7 +188,7 @@ def undo(event_id: int) -> Answer:
         _lock(comment, user)
     require(is_staff(user, essay, clock.now()))
     try:
-        made = decisions.undo(user, event)
+        made = undo_event(user, event)
         db.session.commit()
     except NotPossible as refusal:
         refuse(409, str(refusal))
@@ -208,14 +210,14 @@ def close(essay_id: int) -> Answer:
         if wants_json():
             return jsonify(error=" ".join(form.note.errors)), 422
         return render_template("moderation/close.html", form=form, essay=essay), 422
-    return _change_discussion(essay, lambda: decisions.close_discussion(user, essay, form.note.data or ""))
+    return _change_discussion(essay, lambda: shaping.close_discussion(user, essay, form.note.data or ""))
 
 
 @blueprint.post("/moderation/essays/<int:essay_id>/reopen")
 def reopen(essay_id: int) -> Answer:
     """Open an essay's discussion again."""
     essay, user = _fetch_essay(essay_id)
-    return _change_discussion(essay, lambda: decisions.reopen_discussion(user, essay))
+    return _change_discussion(essay, lambda: shaping.reopen_discussion(user, essay))
 
 
 @blueprint.app_context_processor
@@ -459,7 +461,7 @@ def _next(otherwise: str) -> str:
 def _with_done(path: str, event: Event) -> str:
     """Return a path that remembers the decision, so that the page it leads to offers to undo it."""
     parts = urlsplit(path)
-    if event.act not in decisions.UNDOABLE or not parts.path.startswith(("/moderation", "/comments/")):
+    if event.act not in UNDOABLE or not parts.path.startswith(("/moderation", "/comments/")):
         return path
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != "done"]
     return parts._replace(query=urlencode([*query, ("done", event.id)])).geturl()

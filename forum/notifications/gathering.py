@@ -9,6 +9,7 @@ from itertools import groupby
 from sqlalchemy import func, select
 from sqlalchemy.orm import defer, lazyload
 
+from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.notifications.mailing import write_answers, write_decision, write_digest
@@ -141,7 +142,7 @@ def _muted(dues: dict[int, Due]) -> set[tuple[int, str | int | None]]:
 
 def _is_for(user: User, notice: Notice) -> bool:
     """Tell whether a person still gets mail of this kind: the banned hear only what was decided."""
-    return user.is_confirmed and (user.banned_at is None or notice.letter == Letter.DECISIONS)
+    return user.is_confirmed and (not user.is_banned(clock.now()) or notice.letter == Letter.DECISIONS)
 
 
 def _write(user: User, due: Due) -> int:

@@ -1,6 +1,6 @@
 """Settings that an admin may change while the site runs, with their defaults and what they mean."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -44,12 +44,23 @@ class SiteSettings:
     moderation_digest_hours: int = 3
     supporter_marks: bool = True
     refuse_disposable: bool = False
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the moderation rules say that are not as they come, by kind: see `discussion/rules.py`."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """The admin's own words for reasons, by code: see `discussion/reasons.py`."""
+    blocked_domains: tuple[str, ...] = ()
+    public_log: bool = False
+    learns: bool = True
+    second_looks: bool = True
 
     @property
     def edit_window(self) -> timedelta:
         """Return how long a writer may repair a comment without another look."""
         return timedelta(minutes=self.edit_window_minutes)
 
+
+HAVE_PAGES = ("rules", "reasons", "blocked_domains")
+"""Settings that are changed on pages of their own."""
 
 LONGEST_TAGLINE = 200
 LONGEST_HOUSE_RULES = 4_000
@@ -176,6 +187,18 @@ SWITCHES = {
         "Refuse throw-away addresses",
         "Nobody can subscribe with an address of a service that lends them for an hour. Accounts that are there stay.",
     ),
+    "public_log": Switch(
+        "Publish what the moderators do",
+        "A page that everybody can open lists each decision with its day and its reason, without names and words.",
+    ),
+    "learns": Switch(
+        "Learn from decisions",
+        "New comments that look like what you remove wait for you. Nothing leaves this machine.",
+    ),
+    "second_looks": Switch(
+        "Second looks",
+        "Now and then an old decision comes back, blind, to tell you how often you agree with yourself.",
+    ),
 }
 """Every switch of SiteSettings."""
 
@@ -193,10 +216,12 @@ def site_settings() -> SiteSettings:
     """Return the settings in force; one query for the first call in a request."""
     if "site_settings" not in g:
         stored = {row.name: row.value for row in db.session.scalars(select(Setting))}
-        known = {field.name for field in fields(SiteSettings)}
+        known = {one.name for one in fields(SiteSettings)}
         values = {name: value for name, value in stored.items() if name in known}
         if "premoderation" in values:
             values["premoderation"] = Premoderation(values["premoderation"])
+        if "blocked_domains" in values:
+            values["blocked_domains"] = tuple(values["blocked_domains"])
         g.site_settings = SiteSettings(**values)
     settings: SiteSettings = g.site_settings
     return settings

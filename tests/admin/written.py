@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.change import Watch
 from forum.discussion.comment import Comment, Presence, Verdict
-from forum.discussion.event import note_event, snapshot
+from forum.discussion.event import note_event
 from forum.discussion.posting import lock_discussion, post_comment, settle, withdraw_comment
 from forum.essays.essay import Essay
 from forum.text.markdown import render_comment
@@ -69,12 +70,12 @@ def _bring_into(comment: Comment, writer: User, state: str) -> None:
         withdraw_comment(writer, comment)
         return
     newest = comment.newest
-    before = snapshot(comment, newest)
+    watch = Watch(comment, newest)
     verdicts = {"waiting": Verdict.HELD, "rejected": Verdict.REJECTED}
     newest.verdict = verdicts.get(state, Verdict.ACCEPTED)
     comment.shown_number = 1 if newest.verdict == Verdict.ACCEPTED else None
     if state == "hidden":
         comment.presence = Presence.HIDDEN
     if state in ("hidden", "rejected"):
-        note_event("hide" if state == "hidden" else "reject", None, comment, newest, before)
+        note_event("hide" if state == "hidden" else "reject", None, comment, newest, watch)
     settle(comment)

@@ -14,8 +14,9 @@ from sqlalchemy import func, select
 from forum import clock
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
+from forum.discussion.change import Watch
 from forum.discussion.comment import Comment, Presence
-from forum.discussion.event import Event, note_event, snapshot
+from forum.discussion.event import Event, note_event
 from forum.discussion.posting import lock_discussion, post_comment, settle
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
@@ -106,11 +107,11 @@ def test_lifting_leaves_what_somebody_changed_since_the_ban(cast: Cast) -> None:
     ):
         with app.app_context():
             comment = db.session.get_one(Comment, comment_id)
-            before = snapshot(comment, comment.newest)
+            watch = Watch(comment)
             comment.presence = presence
             if presence == Presence.LIVE:
                 comment.ban_id = None
-            note_event("changed", None, comment, comment.newest, before)
+            note_event("changed", None, comment, comment.newest, watch)
             settle(comment)
             db.session.commit()
     assert lift_it(cast, admin_id, writer) == 1
