@@ -23,7 +23,10 @@ from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
 from forum.moderation.batch import Batch  # noqa: F401
+from forum.moderation.desk_views import blueprint as desk
+from forum.moderation.log_views import blueprint as moderation_log
 from forum.moderation.second_look import SecondLook  # noqa: F401
+from forum.moderation.shaping_views import blueprint as shaping
 from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
 from forum.outbox.mime import ascii_domain
@@ -55,7 +58,10 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     letters,
     unsubscribe,
     health,
+    desk,
     moderation,
+    moderation_log,
+    shaping,
     admin,
     admin_site,
     admin_mail,

@@ -1,0 +1,117 @@
+"""The desk: what needs a decision, with everything that helps to decide."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, jsonify, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import Page, db
+from forum.discussion.comment import Cause, Comment
+from forum.discussion.event import Event
+from forum.discussion.report import REASONS
+from forum.discussion.rights import Act, rights
+from forum.essays.essay import Essay
+from forum.moderation.deciding import address, last_decision
+from forum.moderation.forms import QueueForm, options
+from forum.moderation.queue import (
+    CAUSES,
+    Card,
+    Filters,
+    essays_moderated,
+    how_long,
+    may_use_desk,
+    newest_posted,
+    overview,
+    waiting,
+    waiting_count,
+)
+from forum.web import page_number, person, require, wants_json
+
+Answer = Response | str | tuple[Any, int]
+Decision = Callable[[User, Comment], Event]
+
+blueprint = Blueprint("desk", __name__)
+
+
+@blueprint.get("/moderation")
+def queue() -> Answer:
+    """Show what waits for this person, with everything that helps to decide."""
+    user, now = person(), clock.now()
+    require(may_use_desk(user, now))
+    form = QueueForm(request.args, essays_moderated(user))
+    form.cause.choices = options({"": "Any cause"} | CAUSES)
+    cause = Cause(form.cause.data) if form.cause.data in {cause.value for cause in CAUSES} else None
+    filters = Filters(cause, form.essay_id, form.q.data or "", form.order.data == "newest")
+    numbers = overview(user)
+    page = waiting(user, filters, page_number())
+    if not page.rows and page.number > 1:
+        return redirect(address("/moderation", page=None), 303)  # the last card of the last page was decided
+    if wants_json():
+        return jsonify(total=page.total, page=page.number, pages=page.count, waiting=_as_json(page))
+    return render_template(
+        "moderation/queue.html",
+        form=form,
+        filters=filters,
+        page=page,
+        numbers=numbers,
+        causes=CAUSES,
+        waited=how_long(now - numbers.oldest) if numbers.oldest else "",
+        essay=_chosen_essay(user, filters.essay_id),
+        posted=[] if page.rows else newest_posted(user),
+        undoable=last_decision(user),
+        reasons=REASONS,
+        address=address,
+        page_address=lambda number: address(page=number),
+        waiting_count=numbers.total,
+    )
+
+
+@blueprint.app_context_processor
+def count_what_waits() -> dict[str, Any]:
+    """Give every page the number that stands beside “Moderation”; only a page that shows it to staff asks for it."""
+    return {"waiting_count": WaitingCount()}
+
+
+@dataclass
+class WaitingCount:
+    """How much waits for whoever looks at the page, counted when it is first printed."""
+
+    number: int | None = None
+
+    def __int__(self) -> int:
+        if self.number is None:
+            user = person()
+            self.number = waiting_count(user) if may_use_desk(user, clock.now()) else 0
+        return self.number
+
+    def __bool__(self) -> bool:
+        return int(self) > 0
+
+    def __str__(self) -> str:
+        return str(int(self))
+
+
+def _chosen_essay(user: User, essay_id: int | None) -> Essay | None:
+    """Return the essay that the queue is narrowed to, where its discussion may be closed."""
+    essay = db.session.get(Essay, essay_id) if essay_id is not None else None
+    return essay if essay and Act.CLOSE in rights(user, essay, None, clock.now()) else None
+
+
+def _as_json(page: Page[Card]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": card.comment.id,
+            "url": card.comment.address,
+            "essay": card.essay.slug,
+            "writer": card.reader.user.name,
+            "revision": card.newest.number,
+            "causes": sorted(card.newest.causes),
+            "since": card.since.isoformat(),
+            "html": card.newest.html,
+        }
+        for card in page.rows
+    ]
