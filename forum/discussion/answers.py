@@ -11,7 +11,7 @@ from forum import clock
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, Presence, Verdict, state_word
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
-from forum.discussion.report import REASONS
+from forum.discussion.reasons import said
 from forum.discussion.rights import decision_on, may_read_newest, may_see
 from forum.discussion.thread import SHOWN_DEPTH, page_with
 from forum.essays.essay import Essay
@@ -178,9 +178,8 @@ def _old_text_stays(essay: Essay) -> str:
 
 def _removed(what: str, comment: Comment) -> str:
     decision = decision_on(comment)
-    reason = f": {REASONS[decision.reason]}" if decision and decision.reason in REASONS else ""
-    note = f" “{decision.note}”" if decision and decision.note else ""
-    return f"{what} by the moderators{reason}.{note}"
+    why = said(decision.reason, decision.note) if decision else ""
+    return f"{what} by the moderators: {why}" if why else f"{what} by the moderators."
 
 
 def _retry(seconds: int | None) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """What readers send: a comment, an edit, a report, an appeal."""
 
+from typing import Any
+
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
-from wtforms.validators import DataRequired, InputRequired, Length, Optional
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
 from forum.accounts.forms import WishesForm, address_field, name_field
-from forum.discussion.report import REASONS
+from forum.discussion.reasons import NEEDS_NOTE, offered
 from forum.text.markdown import Rejected, Rendered, render_comment
 from forum.text.normal import normalise, one_line
 from forum.web import Form
@@ -57,7 +59,6 @@ class ReportForm(Form):
 
     reason = RadioField(
         "What is wrong with it?",
-        choices=[SelectChoice(code, words) for code, words in REASONS.items()],
         validators=[InputRequired("Choose what is wrong with it.")],
     )
     note = TextAreaField(
@@ -65,6 +66,15 @@ class ReportForm(Form):
         filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters.")],
     )
+
+    def __init__(self, *given: Any, **values: Any) -> None:
+        super().__init__(*given, **values)
+        self.reason.choices = [SelectChoice(code, words) for code, words in offered().items()]
+
+    def validate_note(self, field: TextAreaField) -> None:
+        """Ask for words where the reason alone says nothing."""
+        if self.reason.data == NEEDS_NOTE and not field.data:
+            raise ValidationError("Say in your words what is wrong.")
 
 
 class AppealForm(Form):

@@ -15,7 +15,7 @@ from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
 from forum.discussion.posting import lock_discussion
-from forum.discussion.report import REASONS
+from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, is_staff, may_read_newest, may_see, rights
 from forum.essays.essay import Essay
 from forum.moderation import decisions
@@ -189,7 +189,7 @@ def _ask_again(
         status=status,
         typed=typed,
         state=state_word(comment, newest),
-        reasons=REASONS,
+        reasons=offered(),
         back=next_path(""),
     )
     return page, status

@@ -14,9 +14,6 @@ from forum.discussion.posting import settle, waited_seconds
 from forum.discussion.report import Appeal, Report
 from forum.moderation.telling import tell_writer
 
-NEEDS_NOTE = "other"
-"""The reason that says nothing without a note."""
-
 DEEDS = {
     "approve": "posted it",
     "overturn": "granted the appeal and posted it",

@@ -12,7 +12,7 @@ from forum.accounts.user import User
 from forum.database import Page, db
 from forum.discussion.comment import Cause, Comment
 from forum.discussion.event import Event
-from forum.discussion.report import REASONS
+from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, rights
 from forum.essays.essay import Essay
 from forum.moderation.deciding import address, last_decision
@@ -63,7 +63,7 @@ def queue() -> Answer:
         essay=_chosen_essay(user, filters.essay_id),
         posted=[] if page.rows else newest_posted(user),
         undoable=last_decision(user),
-        reasons=REASONS,
+        reasons=offered(),
         address=address,
         page_address=lambda number: address(page=number),
         waiting_count=numbers.total,

@@ -9,8 +9,7 @@ from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
 from forum.discussion.forms import row_number
-from forum.discussion.report import REASONS
-from forum.moderation.decisions import NEEDS_NOTE
+from forum.discussion.reasons import NEEDS_NOTE, offered
 from forum.text.normal import normalise, one_line
 from forum.web import Form
 
@@ -37,12 +36,16 @@ class DecisionForm(Form):
 class ReasonedForm(DecisionForm):
     """A decision that its writer is told the reason for."""
 
-    reason = RadioField("Reason", choices=options(REASONS), validators=[InputRequired("Choose a reason.")])
+    reason = RadioField("Reason", validators=[InputRequired("Choose a reason.")])
     note = TextAreaField(
         "Note",
         filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
     )
+
+    def __init__(self, *given: Any, **values: Any) -> None:
+        super().__init__(*given, **values)
+        self.reason.choices = options(offered())
 
     def validate_note(self, field: TextAreaField) -> None:
         """Ask for the note where the reason alone says nothing."""

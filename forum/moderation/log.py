@@ -12,7 +12,7 @@ from forum.accounts.user import User
 from forum.database import Page, db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
-from forum.discussion.report import REASONS
+from forum.discussion.reasons import words_of
 from forum.essays.essay import Essay
 from forum.moderation.decisions import actor_name
 from forum.moderation.queue import light_essay, moderates
@@ -130,7 +130,7 @@ def _entry(row: Any, later: list[Event]) -> Entry:
         comment_id=event.comment_id,
         writer=row.writer,
         essay=row.Essay,
-        reason=REASONS.get(event.reason, ""),
+        reason=words_of(event.reason),
         note=event.note,
         undoes_id=event.undoes_id,
         why_not=why_not_undo(event, later),

@@ -11,8 +11,8 @@ from forum.database import db
 from forum.discussion.change import value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.event import Event
+from forum.discussion.reasons import said
 from forum.discussion.refusals import DAY
-from forum.discussion.report import REASONS
 from forum.discussion.rights import DECISIONS
 from forum.discussion.telling import UNDO_WINDOW
 from forum.notifications.notice import bring_back, notify, retract
@@ -136,12 +136,8 @@ def _paragraphs(*sentences: str) -> str:
 
 
 def _why(event: Event) -> str:
-    """Return the reason in plain words; of “something else” the note is the reason."""
-    note = f"“{event.note}”" if event.note else ""
-    reason = REASONS.get(event.reason, "") if event.reason != "other" else ""
-    if reason:
-        return f"Reason: {reason}. {note}".strip()
-    return f"Reason: {note}" if note else ""
+    why = said(event.reason, event.note)
+    return f"Reason: {why}" if why else ""
 
 
 def _appeal(event: Event) -> str:

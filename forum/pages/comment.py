@@ -11,8 +11,8 @@ from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
+from forum.discussion.reasons import offered
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
-from forum.discussion.report import REASONS
 from forum.discussion.rights import Act, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
 from forum.essays.essay import CommentPolicy, Essay
@@ -70,7 +70,7 @@ def comment_page(comment_id: int) -> Answer:
         supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
         forms_for=_forms(comment),
         appeal=open_appeal(comment) if Act.MODERATE in may else None,
-        reasons=REASONS,
+        reasons=offered(),
         house_rules=site_settings().house_rules,
         max_characters=MAX_CHARACTERS,
     )

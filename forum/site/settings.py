@@ -46,8 +46,8 @@ class SiteSettings:
     refuse_disposable: bool = False
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the moderation rules say that are not as they come, by kind: see `discussion/rules.py`."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """The admin's own words for reasons, by code: see `discussion/reasons.py`."""
+    reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The reasons that are not as they come, by code: "words", and "is_retired". See `discussion/reasons.py`."""
     blocked_domains: tuple[str, ...] = ()
     public_log: bool = False
     learns: bool = True
