@@ -12,10 +12,9 @@ from forum.discussion.event import Event
 from forum.discussion.report import Appeal
 from forum.essays.essay import CommentPolicy, Essay
 from forum.site.settings import site_settings
-from forum.subscriptions.subscription import State, subscription_state
+from forum.subscriptions.subscription import PAYING, State, subscription_state
 
 SUBSCRIBED = frozenset({State.FREE, State.PAID, State.COMPLIMENTARY})
-PAYING = frozenset({State.PAID, State.COMPLIMENTARY})
 DECISIONS = ("reject", "hide", "spam")
 """The acts against a comment that its writer may appeal, once each; what an appeal ended with stands."""
 

@@ -26,6 +26,10 @@ class State(StrEnum):
     LAPSED = "lapsed"
 
 
+PAYING = frozenset({State.PAID, State.COMPLIMENTARY})
+"""The states of a supporter, by money or as a present."""
+
+
 class Kind(StrEnum):
     """What a subscription beyond the free one is."""
 
