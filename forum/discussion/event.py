@@ -46,9 +46,9 @@ class Event(Base):
     note: Mapped[Prose] = mapped_column(default="")
     waited_seconds: Mapped[int | None]
     """How long the comment had waited for this decision."""
-    undoes_id: Mapped[int | None] = reference("event.id", unique=True, index=False)  # undone at most once
+    undoes_id: Mapped[int | None] = reference("event.id")
     is_undone: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether it was taken back, and stayed so."""
+    """Whether it is taken back: what is in force can be undone, and what was done again can be so again."""
     changes: Mapped[list[Change]] = mapped_column(JSON, default=list, server_default="[]")
     """What the act changed, for the undo: see `discussion/change.py`. Words that were redacted are sealed here."""
 

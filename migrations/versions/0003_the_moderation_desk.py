@@ -236,6 +236,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("waited_seconds", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("is_undone", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("changes", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.drop_constraint(batch_op.f("uq_event_undoes_id"), type_="unique")
+        batch_op.create_index(batch_op.f("ix_event_undoes_id"), ["undoes_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_event_part_of_id"), ["part_of_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_event_person_id"), ["person_id"], unique=False)
         batch_op.create_index(
@@ -266,6 +268,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(
+        "UPDATE event SET undoes_id = NULL WHERE undoes_id IS NOT NULL"
+        " AND id NOT IN (SELECT max(id) FROM event WHERE undoes_id IS NOT NULL GROUP BY undoes_id)"
+    )
     with op.batch_alter_table("user", schema=None) as batch_op:
         batch_op.drop_column("warned_at")
         batch_op.drop_column("warning")
@@ -286,6 +292,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_event_person_id"))
         batch_op.drop_index(batch_op.f("ix_event_part_of_id"))
+        batch_op.drop_index(batch_op.f("ix_event_undoes_id"))
+        batch_op.create_unique_constraint(batch_op.f("uq_event_undoes_id"), ["undoes_id"])
         batch_op.drop_column("changes")
         batch_op.drop_column("is_undone")
         batch_op.drop_column("waited_seconds")
