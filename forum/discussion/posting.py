@@ -23,6 +23,7 @@ from forum.discussion.comment import (
 )
 from forum.discussion.event import note_event
 from forum.discussion.reaction import Reaction
+from forum.discussion.redacted import brings_back_redacted
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rights import decision_on, is_staff
 from forum.discussion.screening import Refused, causes_to_hold, refuse_if_too_fast
@@ -98,7 +99,7 @@ def post_comment(
     set_committed_value(comment, "newest", revision)  # as it would be read
     set_committed_value(comment, "shown", None if causes else revision)
     if parent is not None:
-        _count(Comment, parent.id, replies=Comment.replies + 1)
+        change_counters(Comment, parent.id, replies=Comment.replies + 1)
         _accept_when_staff_answers(author, essay, parent)
     note_event("post", author, comment, revision)
     settle(comment, is_news=True)
@@ -116,7 +117,7 @@ def edit_comment(author: User, essay: Essay, comment: Comment, words: Rendered) 
     refused = newest.verdict == Verdict.REJECTED or comment.presence == Presence.HIDDEN
     if words.source == newest.source and not refused:
         return newest
-    causes = _causes_for_edit(author, essay, comment, now)
+    causes = _causes_for_edit(author, essay, comment, words, now)
     revision = _add_revision(comment, words, comment.newest_number + 1, causes, now)
     comment.newest_number = revision.number
     if not causes:
@@ -151,7 +152,7 @@ def toggle_reaction(user: User, comment: Comment) -> bool:
         added = db.session.scalar(insert_unless_there(Reaction, **thanks).returning(Reaction.user_id))
         change = 1 if added else 0
     if change:
-        _count(Comment, comment.id, likes=Comment.likes + change)
+        change_counters(Comment, comment.id, likes=Comment.likes + change)
         bump_thread(comment.essay_id)
     return not taken_back
 
@@ -225,8 +226,8 @@ def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None =
         comment.visible = comment.should_be_visible
         db.session.flush()
         if above := comment.ancestor_ids():
-            _count(Comment, *above, visible_below=Comment.visible_below + change)
-        _count(User, comment.author_id, accepted_comments=User.accepted_comments + change)
+            change_counters(Comment, *above, visible_below=Comment.visible_below + change)
+        change_counters(User, comment.author_id, accepted_comments=User.accepted_comments + change)
     bump_thread(comment.essay_id, change)
     if change > 0 and is_news:
         tell_readers(comment, decided_by)
@@ -256,7 +257,7 @@ def bump_thread(essay_id: int, change: int = 0) -> None:
             "visible_comments": Essay.visible_comments + change,
             "commented_at": spoken.scalar_subquery(),
         }
-    _count(Essay, essay_id, **values)
+    change_counters(Essay, essay_id, **values)
 
 
 def bump_threads_that_name(user: User) -> None:
@@ -272,10 +273,10 @@ def bump_threads_with_marks() -> None:
     marked = Essay.id.in_(select(Comment.essay_id).where(Comment.subscription.in_(SUPPORTING)))
     # Locked in id order first, as bump_threads_that_name() takes them, so that no two wait for each other.
     ids = db.session.scalars(select(Essay.id).where(marked).order_by(Essay.id).with_for_update()).all()
-    _count(Essay, *ids, thread_version=Essay.thread_version + 1)
+    change_counters(Essay, *ids, thread_version=Essay.thread_version + 1)
 
 
-def _count(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **values: object) -> None:
+def change_counters(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **values: object) -> None:
     """Change counters in SQL, never by reading and writing back: two at once must both count."""
     db.session.flush()
     db.session.execute(
@@ -290,7 +291,9 @@ def _count(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **val
             db.session.expire(loaded, list(values))
 
 
-def _causes_for_edit(author: User, essay: Essay, comment: Comment, now: datetime) -> frozenset[str]:
+def _causes_for_edit(
+    author: User, essay: Essay, comment: Comment, words: Rendered, now: datetime
+) -> frozenset[str]:
     newest = comment.newest
     if is_staff(author, essay, now) and comment.presence == Presence.LIVE:
         return frozenset()
@@ -298,6 +301,8 @@ def _causes_for_edit(author: User, essay: Essay, comment: Comment, now: datetime
         return frozenset({Cause.APPEAL.value})
     if newest.verdict == Verdict.HELD:
         return newest.causes
+    if brings_back_redacted(comment, words):
+        return frozenset({Cause.EDIT.value})
     window = site_settings().edit_window.total_seconds()
     if is_in_edit_window(comment, now, window):
         return frozenset(cause.value for cause in causes_to_hold(author, essay, now))
