@@ -9,7 +9,7 @@ from sqlalchemy import select
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.moderation.people import NotDone, lock_people, may_manage, subject
+from forum.moderation.standing import NotDone, lock_people, may_manage, subject
 from forum.site import audit
 from forum.subscriptions.periods import Change, Deed, Outcome, Period, change, change_all, foresee
 from forum.subscriptions.subscription import State

@@ -1,17 +1,13 @@
 """The forms of the admin pages."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
 from flask_wtf.file import FileField
 from wtforms import (
     BooleanField,
-    DateField,
     Field,
     HiddenField,
-    IntegerField,
     RadioField,
     SelectField,
     StringField,
@@ -28,71 +24,20 @@ from wtforms.validators import (
     ValidationError,
 )
 
-from forum import clock
 from forum.accounts.address import BadAddress, clean_address
 from forum.accounts.user import Role
+from forum.moderation.people_forms import LONGEST_REASON, Day, ReasonForm, WholeNumber
 from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES, Premoderation
 from forum.subscriptions.periods import Deed, ending, extending, granting, last_moment
 from forum.subscriptions.subscription import Kind
 from forum.subscriptions.tier import Words
 from forum.text.names import BadName, clean_name
 from forum.text.normal import normalise, one_line
-from forum.web import Form
 
-LONGEST_REASON = 300
-LONGEST_NOTE = 2_000
-LONGEST_SUSPENSION_DAYS = 3_650
 LONGEST_EXTENSION_DAYS = 3_650
 LONGEST_NAME = 60
 LONGEST_HOW = 300
 LONGEST_GIVES = 1_000
-
-
-class WholeNumber(IntegerField):
-    """A number, with a sentence of our own for what is none."""
-
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was typed. Raises: ValueError, shown beside the field."""
-        try:
-            super().process_formdata(valuelist)
-        except ValueError as wrong:
-            raise ValueError("Type a whole number.") from wrong
-
-
-class Day(DateField):
-    """A date, with a sentence of our own for what is none."""
-
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was typed. Raises: ValueError, shown beside the field."""
-        try:
-            super().process_formdata([one_line(value) for value in valuelist])
-        except ValueError as wrong:
-            raise ValueError("Type a date as year-month-day, such as 2027-01-31.") from wrong
-
-
-class ReasonForm(Form):
-    """An act that needs nothing but its reason."""
-
-    reason = StringField(
-        "Reason",
-        filters=[one_line],
-        validators=[
-            DataRequired("Give a reason in one sentence."),
-            Length(max=LONGEST_REASON, message="Keep the reason under %(max)d characters."),
-        ],
-    )
-
-    @property
-    def why(self) -> str:
-        """Return the reason that was given."""
-        return self.reason.data or ""
-
-    def named(self, act: str) -> "ReasonForm":
-        """Set the fields' ids apart from those of the other forms on the page."""
-        for field in _fields(self):
-            field.id = f"{act}-{field.name.replace('_', '-')}"
-            field.label.field_id = field.id
-        return self
 
 
 class AddressForm(ReasonForm):
@@ -148,45 +93,6 @@ class RoleForm(ReasonForm):
     )
 
 
-class SuspendForm(ReasonForm):
-    """How long a person may not write: for some days from now, or until a date."""
-
-    days = WholeNumber(
-        "Days",
-        validators=[
-            Optional(),
-            NumberRange(1, LONGEST_SUSPENSION_DAYS, "Suspend for %(min)d to %(max)d days."),
-        ],
-    )
-    until = Day("Or until", validators=[Optional()])
-
-    def validate_until(self, field: Field) -> None:
-        """Hold the date to the same bounds as the days. Raises: ValidationError."""
-        if field.data is None or field.errors:
-            return
-        if self.days.data is not None:
-            raise ValidationError("Give the days or the date, not both.")
-        until, now = _first_moment(field.data), clock.now()
-        if until <= now:
-            raise ValidationError("Choose a date in the future.")
-        if until > now + timedelta(days=LONGEST_SUSPENSION_DAYS):
-            raise ValidationError("Choose a date within ten years, or ban the person.")
-
-    def validate(self, extra_validators: Any = None) -> bool:
-        """Tell whether the form can be used; one of the two ends has to be given."""
-        fine = super().validate(extra_validators)
-        if self.days.errors or self.until.errors or self.days.data is not None or self.until.data:
-            return fine
-        self.days.errors = [*self.days.errors, "Say for how many days, or until which date."]
-        return False
-
-    def ends_at(self) -> datetime:
-        """Return the end of the suspension, of a form that is valid."""
-        if self.until.data is not None:
-            return _first_moment(self.until.data)
-        return clock.now() + timedelta(days=self.days.data or 0)
-
-
 class NameForm(ReasonForm):
     """Another name for a person."""
 
@@ -203,25 +109,6 @@ class NameForm(ReasonForm):
             clean_name(field.data)
         except BadName as wrong:
             raise ValidationError(str(wrong)) from wrong
-
-
-class NoteForm(ReasonForm):
-    """A note about a person; the note is all there is to say, so it stands for the reason."""
-
-    reason = None  # type: ignore[assignment]
-    note = TextAreaField(
-        "Note",
-        filters=[normalise],
-        validators=[
-            DataRequired("Write the note first."),
-            Length(max=LONGEST_NOTE, message="Keep the note under %(max)d characters."),
-        ],
-    )
-
-    @property
-    def words(self) -> str:
-        """Return the note that was typed."""
-        return self.note.data or ""
 
 
 class PeriodAct(StrEnum):
@@ -390,11 +277,3 @@ for _name, _switch in SWITCHES.items():
             coerce=_is_on,
         ),
     )
-
-
-def _first_moment(day: Any) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-def _fields(form: Form) -> Iterator[Field]:
-    yield from form

@@ -10,7 +10,7 @@ from forum.accounts.user import User
 from forum.database import Page, db, page_of
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
-from forum.moderation.people import subject
+from forum.moderation.standing import subject
 from forum.site.audit import AuditEntry
 from forum.site.settings import NUMBERS
 
@@ -18,6 +18,7 @@ ENTRIES_PER_PAGE = 50
 LONGEST_HISTORY = 50
 
 ACTS = {
+    "acknowledge": "Warning confirmed",
     "allow-mail": "Mail allowed again",
     "ban": "Banned",
     "bounce": "Bounce entered",
@@ -40,7 +41,9 @@ ACTS = {
     "suspend": "Suspended",
     "tier": "Tier changed",
     "unban": "Ban lifted",
+    "undo": "Undone",
     "unsuspend": "Suspension lifted",
+    "warn": "Warned",
 }
 EVENTS = {
     "appeal": "Appealed",
@@ -203,6 +206,8 @@ def _details(entry: AuditEntry) -> Iterable[str]:
         yield f"{_comments(restored)} restored"
     if until := given.pop("until", None):
         yield f"until {_day_of(until)}"
+    if undone := given.pop("undone", None):
+        yield _words(ACTS, undone)
     if device := given.pop("device", None):
         yield str(device)
     given.pop("ban", None)

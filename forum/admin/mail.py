@@ -12,7 +12,7 @@ from forum import clock
 from forum.accounts.sign_in import user_with_address
 from forum.accounts.user import User
 from forum.database import Page, db, page_of
-from forum.moderation.people import NotDone, subject
+from forum.moderation.standing import NotDone, subject
 from forum.outbox.mail_server import MailServer, mail_server
 from forum.outbox.message import Message, queue_counts, retry_failed
 from forum.outbox.suppression import Bounce, Suppression, Why, record_bounce, suppress, unsuppress

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request
 
 from forum.accounts.user import User
 from forum.admin.finding import LONGEST_QUERY
-from forum.admin.forms import AddressForm, BounceForm, ReasonForm, RetryForm
+from forum.admin.forms import AddressForm, BounceForm, RetryForm
 from forum.admin.mail import (
     allow_mail,
     enter_bounce,
@@ -21,7 +21,8 @@ from forum.admin.mail import (
 )
 from forum.admin.views import Answer, acting_admin
 from forum.database import db
-from forum.moderation.people import NotDone, lock_people
+from forum.moderation.people_forms import ReasonForm
+from forum.moderation.standing import NotDone, lock_people
 from forum.outbox.suppression import Suppression, suppressed_among
 from forum.text.normal import one_line
 from forum.web import page_number

@@ -9,7 +9,7 @@ from forum.accounts.session import Session, end_sessions_of
 from forum.accounts.sign_up import NameTaken
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
-from forum.moderation.people import NotDone, lock_people, may_manage, subject
+from forum.moderation.standing import NotDone, lock_people, may_manage, subject
 from forum.site import audit
 from forum.text.names import BadName, clean_name
 
@@ -58,13 +58,6 @@ def change_name(actor: User, user: User, name: str, reason: str) -> None:
     except NameTaken as wrong:
         raise NotDone("Somebody has this name, or one that looks like it.") from wrong
     audit.record(actor.id, "name", subject(user), reason, old=old, new=user.name)
-
-
-def write_note(actor: User, user: User, words: str) -> None:
-    """Keep a note about a person, for the eyes of admins."""
-    lock_people(actor, user)
-    _refuse_unless_admin(actor)
-    audit.record(actor.id, "note", subject(user), words)
 
 
 def end_one_session(actor: User, user: User, session: Session, reason: str) -> None:

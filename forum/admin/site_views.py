@@ -12,7 +12,7 @@ from forum.admin.history import acts_in_use, audit_page, latest_settings, newest
 from forum.admin.views import Answer, acting_admin
 from forum.database import db
 from forum.discussion.posting import bump_threads_with_marks
-from forum.moderation.people import lock_people
+from forum.moderation.standing import lock_people
 from forum.site import audit
 from forum.site.settings import HAVE_PAGES, NUMBERS, SWITCHES, SiteSettings, change_setting, site_settings
 from forum.text.normal import one_line

@@ -23,7 +23,7 @@ from forum.admin.forms import PeriodAct, PeriodFileForm, PeriodForm, TierForm
 from forum.admin.period_file import COLUMNS, LARGEST_KIB, BadFile, PeriodFile, decoded, read_periods
 from forum.admin.views import Answer, act_on, acting_admin, period_form
 from forum.database import db
-from forum.moderation.people import NotDone, lock_people
+from forum.moderation.standing import NotDone, lock_people
 from forum.site import audit
 from forum.subscriptions.periods import Deed, PeriodRefused
 from forum.subscriptions.subscription import State, has_subscription_state

@@ -1,11 +1,11 @@
-"""The pages about people: the list, one person and what may be done to them, and the ban, also for authors."""
+"""The pages about people: the list, and one person's account with what may be done to it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from flask import Blueprint, abort, flash, redirect, render_template, request
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 
@@ -25,12 +25,9 @@ from forum.admin.finding import (
 )
 from forum.admin.forms import (
     NameForm,
-    NoteForm,
     PeriodAct,
     PeriodForm,
-    ReasonForm,
     RoleForm,
-    SuspendForm,
 )
 from forum.admin.history import (
     history_of,
@@ -42,31 +39,16 @@ from forum.admin.people import (
     end_all_sessions,
     end_one_session,
     is_only_admin,
-    write_note,
 )
-from forum.admin.said import in_words, last_comments
 from forum.database import db
-from forum.discussion.comment import Comment
-from forum.moderation.people import (
-    NotDone,
-    ban,
-    ban_in_force,
-    comments_a_ban_would_hide,
-    comments_lifting_would_restore,
-    hold,
-    lift_ban,
-    lift_suspension,
-    may_ban,
-    may_manage,
-    release,
-    suspend,
-    why_not_ban,
-    why_not_manage,
-)
+from forum.moderation.people import write_note
+from forum.moderation.people_forms import NoteForm, ReasonForm
+from forum.moderation.said import last_comments
+from forum.moderation.standing import NotDone, may_manage
 from forum.outbox.suppression import Suppression
 from forum.subscriptions.subscription import Kind, State, Subscription
 from forum.subscriptions.tier import state_names
-from forum.web import page_number, person, refuse, require, require_found
+from forum.web import page_number, person, require, require_found
 
 Answer: TypeAlias = str | Response | tuple[str, int]
 Form = TypeVar("Form", bound=ReasonForm)
@@ -122,55 +104,6 @@ def role(user_id: int) -> Answer:
     return act_on(user_id, "role", form, deed)
 
 
-@blueprint.post("/admin/users/<int:user_id>/suspend")
-def suspend_user(user_id: int) -> Answer:
-    """Keep a person from writing for some days or until a date."""
-    form = SuspendForm()
-
-    def deed(actor: User, user: User) -> str:
-        until = form.ends_at()
-        suspend(actor, user, until, form.why)
-        return f"{user.name} is suspended until {until.strftime('%-d %B %Y, %H:%M UTC')}."
-
-    return act_on(user_id, "suspend", form, deed, about_others=True)
-
-
-@blueprint.post("/admin/users/<int:user_id>/unsuspend")
-def unsuspend(user_id: int) -> Answer:
-    """Let a suspended person write again."""
-    form = ReasonForm()
-
-    def deed(actor: User, user: User) -> str:
-        lift_suspension(actor, user, form.why)
-        return f"The suspension of {user.name} is lifted."
-
-    return act_on(user_id, "unsuspend", form, deed, about_others=True)
-
-
-@blueprint.post("/admin/users/<int:user_id>/hold")
-def hold_user(user_id: int) -> Answer:
-    """Let a person's new comments wait for a moderator."""
-    form = ReasonForm()
-
-    def deed(actor: User, user: User) -> str:
-        hold(actor, user, form.why)
-        return f"New comments of {user.name} wait for a moderator from now on."
-
-    return act_on(user_id, "hold", form, deed, about_others=True)
-
-
-@blueprint.post("/admin/users/<int:user_id>/release")
-def release_user(user_id: int) -> Answer:
-    """Let a held person's comments appear as everyone's do."""
-    form = ReasonForm()
-
-    def deed(actor: User, user: User) -> str:
-        release(actor, user, form.why)
-        return f"Comments of {user.name} are treated like everyone’s again."
-
-    return act_on(user_id, "release", form, deed, about_others=True)
-
-
 @blueprint.post("/admin/users/<int:user_id>/name")
 def name(user_id: int) -> Answer:
     """Give a person another name."""
@@ -224,40 +157,6 @@ def end_sessions(user_id: int) -> Answer:
     return act_on(user_id, "sessions", form, deed)
 
 
-@blueprint.get("/admin/users/<int:user_id>/ban")
-def ban_page(user_id: int) -> Answer:
-    """Show exactly what a ban would hide, or, of a banned person, what lifting it would bring back."""
-    actor, user = _ban_pair(user_id)
-    return _ban_page(actor, user, ReasonForm(formdata=None))
-
-
-@blueprint.post("/admin/users/<int:user_id>/ban")
-def ban_user(user_id: int) -> Answer:
-    """Ban a person, and hide their comments if the button said so."""
-    form = ReasonForm()
-    hides = request.form.get("hide_comments") == "yes"
-
-    def deed(actor: User, user: User) -> str:
-        made = ban(actor, user, form.why, hide_comments=hides)
-        hidden = db.session.scalar(select(func.count(Comment.id)).where(Comment.ban_id == made.id)) or 0
-        return f"{user.name} is banned." + (f" {_comments(hidden)} hidden." if hides else "")
-
-    return _do_ban(user_id, form, deed)
-
-
-@blueprint.post("/admin/users/<int:user_id>/unban")
-def unban(user_id: int) -> Answer:
-    """Lift a ban and bring back what it hid."""
-    form = ReasonForm()
-
-    def deed(actor: User, user: User) -> str:
-        restored = lift_ban(actor, user, form.why)
-        said = f"The ban of {user.name} is lifted."
-        return f"{said} {_comments(restored)} back." if restored else said
-
-    return _do_ban(user_id, form, deed)
-
-
 def acting_admin() -> User:
     """Return the admin who asks, or stop with 403; strangers sign in first."""
     actor: User | None = person()
@@ -266,11 +165,9 @@ def acting_admin() -> User:
     return actor
 
 
-def act_on(user_id: int, act: str, form: ReasonForm, deed: Deed, *, about_others: bool = False) -> Answer:
+def act_on(user_id: int, act: str, form: ReasonForm, deed: Deed) -> Answer:
     """Do one act on a person and go back to their page; what was typed stays there when it cannot be done."""
     actor, user = acting_admin(), _found(user_id)
-    if about_others and (sentence := why_not_manage(actor, user, clock.now())):
-        refuse(403, sentence)
     if not form.validate():
         return _detail(actor, user, 422, act, form)
     try:
@@ -313,8 +210,7 @@ def _detail(
         "name": NameForm(formdata=None),
         "note": NoteForm(formdata=None),
     }
-    forms |= {key: ReasonForm(formdata=None) for key in ("unsuspend", "hold", "release", "sessions")}
-    forms["suspend"] = SuspendForm(formdata=None)
+    forms["sessions"] = ReasonForm(formdata=None)
     names = state_names()
     forms |= {act.value: period_form(names, empty=True) for act in PeriodAct}
     if failed is not None:
@@ -329,8 +225,6 @@ def _detail(
         failed=failed,
         act=act,
         problems=problems or [],
-        why_not=why_not_manage(actor, user, now),
-        why_not_ban=why_not_ban(actor, user, now),
         is_only_admin=is_only_admin(user),
         subscription=db.session.get(Subscription, user.id),
         subscription_words=subscriptions_in_words([user], names, now)[user.id],
@@ -347,55 +241,5 @@ def _detail(
     return page, status
 
 
-def _ban_pair(user_id: int) -> tuple[User, User]:
-    """Return who asks and whom it is about, or stop: authors and admins may ban, and not everybody."""
-    actor, now = person(), clock.now()
-    require(may_ban(actor, now))
-    user = _found(user_id)
-    if sentence := why_not_ban(actor, user, now):
-        refuse(403, sentence)
-    return actor, user
-
-
-def _do_ban(user_id: int, form: ReasonForm, deed: Deed) -> Answer:
-    actor, user = _ban_pair(user_id)
-    if not form.validate():
-        return _ban_page(actor, user, form, 422)
-    try:
-        said = deed(actor, user)
-    except NotDone as refused:
-        db.session.rollback()
-        return _ban_page(*_ban_pair(user_id), form, 422, [str(refused)])
-    db.session.commit()
-    flash(said, "ok")
-    return redirect(_page_of(user) + ("" if actor.is_admin else "/ban"), 303)
-
-
-def _ban_page(
-    actor: User, user: User, form: ReasonForm, status: int = 200, problems: list[str] | None = None
-) -> Answer:
-    in_force = ban_in_force(user)
-    if user.banned_at is None:
-        comments = list(comments_a_ban_would_hide(user))
-    else:
-        comments = list(comments_lifting_would_restore(in_force)) if in_force else []
-    page = render_template(
-        "admin/ban.html",
-        user=user,
-        actor=actor,
-        form=form,
-        problems=problems or [],
-        ban=in_force,
-        banned_by=db.session.get(User, in_force.actor_id) if in_force and in_force.actor_id else None,
-        may_lift=actor.is_admin or (in_force is not None and in_force.actor_id == actor.id),
-        said=in_words(comments, actor),
-    )
-    return page, status
-
-
 def _choices(words: Iterable[StrEnum]) -> list[tuple[str, str]]:
     return [(word.value, word.value.capitalize()) for word in words]
-
-
-def _comments(count: int) -> str:
-    return "1 comment is" if count == 1 else f"{count} comments are"

@@ -2,8 +2,13 @@
 
 from datetime import datetime
 
+from sqlalchemy import select
+
 from forum.accounts.user import Standing, User
 from forum.database import db
+from forum.discussion.closing import closing_of
+from forum.discussion.event import Event
+from forum.discussion.rights import is_for_supporters
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.subscriptions.subscription import State, Subscription, subscription_state
 from forum.subscriptions.tier import tiers
@@ -12,6 +17,10 @@ DAY = "%-d %B %Y"
 AUTHOR_ONLY = "Only the author writes under this essay."
 SUPPORTERS_ONLY = "Comments on this essay are for supporters."
 STILL_READS = "You can still read."
+CONFIRM_FIRST = "Read it and confirm, then you can write again."
+
+ACTS = {Standing.BANNED: "ban", Standing.SUSPENDED: "suspend", Standing.HELD: "hold"}
+"""The act that brings a person into a standing, and has its reason."""
 
 
 def why_nobody(essay: Essay, now: datetime) -> str | None:
@@ -20,8 +29,8 @@ def why_nobody(essay: Essay, now: datetime) -> str | None:
         return "The discussion opens when the essay is published."
     if essay.comments == CommentPolicy.OFF:
         return "Comments are off for this essay."
-    if essay.discussion_closed_at is not None:
-        return f"This discussion closed on {essay.discussion_closed_at.strftime(DAY)}."
+    if closing := closing_of(essay, now):
+        return f"This discussion closed on {closing.at.strftime(DAY)}. {closing.note}".strip()
     return None
 
 
@@ -50,18 +59,39 @@ def supporters_only() -> str:
     return f"{SUPPORTERS_ONLY.rstrip('.')}{price}.{how}"
 
 
+def reason_in_force(user: User, now: datetime) -> str:
+    """Return the reason of what restrains a person just now: one thing may have ended by its date above another."""
+    act = ACTS.get(user.standing(now))
+    if act is None:
+        return ""
+    mine = (Event.person_id == user.id) & (Event.act == act) & Event.is_undone.is_(False)
+    found = db.session.scalar(select(Event.note).where(mine).order_by(Event.id.desc()).limit(1))
+    return user.standing_reason if found is None else found
+
+
+def warning_words(user: User) -> str:
+    """Return what a warned person is told wherever they would write."""
+    return f"You were warned: {user.warning.rstrip('.')}. {CONFIRM_FIRST}"
+
+
 def _whatever_they_pay(user: User, essay: Essay, now: datetime) -> str | None:
     """Return why a person may not comment, where no other subscription would change it."""
     if sentence := why_nobody(essay, now):
         return sentence
     standing = user.standing(now)
-    reason = f" Reason: {user.standing_reason.rstrip('.')}." if user.standing_reason else ""
+    why = reason_in_force(user, now)
+    reason = f" Reason: {why.rstrip('.')}." if why else ""
     still = f" {STILL_READS}" if essay.may_read_whole(user, now) else ""
     if standing == Standing.BANNED:
+        if user.banned_until is not None:
+            until = user.banned_until.strftime(f"{DAY}, %H:%M UTC")
+            return f"You cannot comment here until {until}.{reason}{still}"
         return f"You cannot comment here any more.{reason}{still}"
     if standing == Standing.SUSPENDED and user.suspended_until is not None:
         until = user.suspended_until.strftime(f"{DAY}, %H:%M UTC")
         return f"You cannot comment here until {until}.{reason}{still}"
+    if standing == Standing.WARNED:
+        return warning_words(user)
     if not user.is_confirmed:
         return "Confirm your e-mail address first: open the link that we sent you."
     return AUTHOR_ONLY if essay.comments == CommentPolicy.AUTHOR_ONLY else None
@@ -79,6 +109,6 @@ def _why_not_as_subscriber(user: User, essay: Essay, now: datetime) -> str:
         return (
             f"Your subscription ended on {ended}. Until {until} you can go on in the threads that you began."
         )
-    if essay.comments == CommentPolicy.PAID or essay.access == Access.PAID:
+    if is_for_supporters(essay) or essay.access == Access.PAID:
         return supporters_only()
     return "You cannot comment here."

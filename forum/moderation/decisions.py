@@ -42,6 +42,12 @@ DEEDS = {
     "redact": "redacted it",
     "merge": "merged it with another",
     "keep": "looked at the reports and kept it",
+    "warn": "warned them",
+    "acknowledge": "confirmed the warning",
+    "hold": "held their comments",
+    "release": "released their comments",
+    "suspend": "suspended them",
+    "unsuspend": "lifted the suspension",
 }
 """What somebody did, by the act of its event, to follow the name."""
 

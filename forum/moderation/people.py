@@ -1,165 +1,205 @@
-"""Whether people may write: to suspend, hold and ban them, and the way back from each, audited with its reason."""
+"""Whether people may write: to warn, hold, suspend and ban them, and the way back from each, with its reason."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import joinedload
 
 from forum import clock
-from forum.accounts.user import Role, Standing, User, lock_users
+from forum.accounts.user import Standing, User
 from forum.database import db
-from forum.discussion.change import Watch, put_back
+from forum.discussion.change import Watch, put_back, rows_of
 from forum.discussion.comment import Comment, Presence, state_word
 from forum.discussion.event import Event, note_event
-from forum.discussion.posting import settle
+from forum.discussion.posting import put_on_desk, settle
+from forum.discussion.refusals import CONFIRM_FIRST, reason_in_force
+from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
-from forum.moderation.telling import take_back, tell_person
+from forum.moderation.standing import NotDone, lock_people, note_on_person, subject, why_not
+from forum.moderation.telling import tell_person
+from forum.moderation.undo import later_events, why_not_undo
+from forum.outbox.message import drop_unsent
 from forum.site import audit
+from forum.subscriptions.letters import Letter
 
 MINUTE = "%-d %B %Y, %H:%M UTC"
 AFTERWARDS = "You can still read, and comment again afterwards."
-
-Why = Callable[[User, User, datetime], str | None]
-
-
-class NotDone(Exception):
-    """Why an act on a person was not done, as one sentence for whoever tried."""
+BANNED = "This person is banned. Lift the ban first."
 
 
-def suspend(actor: User, user: User, until: datetime, reason: str) -> None:
+def warn(actor: User, user: User, words: str) -> Event:
+    """Keep a person from writing until they have confirmed that they read this warning.
+
+    A second one has to wait until the first was read: else nobody knows what they confirmed.
+    Raises: NotDone, for the actor.
+    """
+    _begin("warn", actor, user, words)
+    if user.is_banned(clock.now()):
+        raise NotDone(BANNED)
+    if user.warning:
+        raise NotDone("They have not read the last warning yet. Take that back first, or wait.")
+    watch = Watch(user)
+    user.warning, user.warned_at = words, clock.now()
+    event = note_on_person("warn", actor, user, watch, words)
+    audit.record(actor.id, "warn", subject(user), words)
+    tell_person(event, user, "You were warned", f"{words}\n\n{CONFIRM_FIRST}", "/account/warning")
+    return event
+
+
+def suspend(actor: User, user: User, until: datetime, reason: str) -> Event:
     """Keep a person from writing until a moment; it passes by itself.
 
     Raises: NotDone, for the actor.
     """
-    _begin(actor, user, reason, why_not_manage)
-    if until <= clock.now():
+    _begin("suspend", actor, user, reason)
+    now = clock.now()
+    if until <= now:
         raise NotDone("A suspension must end in the future.")
-    if user.banned_at is not None:
-        raise NotDone("This person is banned. Lift the ban first.")
+    if user.is_banned(now):
+        raise NotDone(BANNED)
+    watch = Watch(user)
     user.suspended_until, user.standing_reason = until, reason
-    entry = audit.record(actor.id, "suspend", subject(user), reason, until=until.isoformat())
-    heading = f"You cannot comment until {until.astimezone(UTC).strftime(MINUTE)}"
-    tell_person(entry, user, heading, f"Reason: {reason.rstrip('.')}. {AFTERWARDS}")
+    event = note_on_person("suspend", actor, user, watch, reason)
+    audit.record(actor.id, "suspend", subject(user), reason, until=until.isoformat())
+    heading = f"You cannot comment until {_minute(until)}"
+    tell_person(event, user, heading, f"Reason: {reason.rstrip('.')}. {AFTERWARDS}")
+    return event
 
 
-def lift_suspension(actor: User, user: User, reason: str) -> None:
+def lift_suspension(actor: User, user: User, reason: str) -> Event:
     """Let a suspended person write again. Raises: NotDone."""
-    _begin(actor, user, reason, why_not_manage)
-    if user.suspended_until is None or user.suspended_until <= clock.now():
+    _begin("unsuspend", actor, user, reason)
+    was = user.suspended_until
+    if was is None or was <= clock.now():
         raise NotDone("This person is not suspended any more.")
-    was, user.suspended_until = user.suspended_until, None
-    user.standing_reason = _reason_left(user)
-    entry = audit.record(actor.id, "unsuspend", subject(user), reason, until=was.isoformat())
-    if not take_back("suspend", user):
-        tell_person(entry, user, "Your suspension was lifted", _what_they_may(user))
+    watch = Watch(user)
+    user.suspended_until = None
+    user.standing_reason = reason_in_force(user, clock.now())
+    event = note_on_person("unsuspend", actor, user, watch, reason)
+    audit.record(actor.id, "unsuspend", subject(user), reason, until=was.isoformat())
+    tell_person(event, user, "Your suspension was lifted", _what_they_may(user))
+    return event
 
 
-def hold(actor: User, user: User, reason: str) -> None:
+def hold(actor: User, user: User, reason: str) -> Event:
     """Let every new comment of a person wait for a moderator. Raises: NotDone."""
-    _begin(actor, user, reason, why_not_manage)
+    _begin("hold", actor, user, reason)
+    now = clock.now()
     if user.is_held:
         raise NotDone("This person’s comments are held already.")
-    if user.banned_at is not None:
-        raise NotDone("This person is banned. Lift the ban first.")
+    if user.is_banned(now):
+        raise NotDone(BANNED)
+    watch = Watch(user)
     user.is_held = True
-    if user.standing(clock.now()) == Standing.HELD:  # the reason for a suspension stays while that runs
+    if user.standing(now) == Standing.HELD:  # the reason for a suspension stays while that runs
         user.standing_reason = reason
+    event = note_on_person("hold", actor, user, watch, reason)
     audit.record(actor.id, "hold", subject(user), reason)
+    return event
 
 
-def release(actor: User, user: User, reason: str) -> None:
+def release(actor: User, user: User, reason: str) -> Event:
     """Let a held person's comments appear as everyone's do. Raises: NotDone."""
-    _begin(actor, user, reason, why_not_manage)
+    _begin("release", actor, user, reason)
     if not user.is_held:
         raise NotDone("This person’s comments are not held any more.")
+    watch = Watch(user)
     user.is_held = False
-    user.standing_reason = _reason_left(user)
+    user.standing_reason = reason_in_force(user, clock.now())
+    event = note_on_person("release", actor, user, watch, reason)
     audit.record(actor.id, "release", subject(user), reason)
+    return event
 
 
-def ban(actor: User, user: User, reason: str, *, hide_comments: bool) -> Ban:
-    """Keep a person from writing until the ban is lifted, and hide their live comments if asked to.
+def ban(actor: User, user: User, reason: str, *, hide_comments: bool, until: datetime | None = None) -> Event:
+    """Keep a person from writing until a moment, or for good, and hide their live comments if asked to.
 
+    It passes by itself; what it hid stays hidden until somebody lifts it. Letters that have not left for them
+    are taken back. Returns the event, whose parts are the comments.
     Raises: NotDone, for the actor.
     """
-    _begin(actor, user, reason, why_not_ban)
-    if user.banned_at is not None:
-        raise NotDone("This person is banned already.")
+    _begin("ban", actor, user, reason)
     now = clock.now()
-    made = Ban(user_id=user.id, actor_id=actor.id, reason=reason, created_at=now)
+    if until is not None and until <= now:
+        raise NotDone("A ban must end in the future.")
+    if user.is_banned(now):
+        raise NotDone("This person is banned already.")
+    made = Ban(user_id=user.id, actor_id=actor.id, reason=reason, created_at=now, until=until, lifted_at=now)
     db.session.add(made)
     db.session.flush()
-    user.banned_at, user.standing_reason = now, reason
-    hidden = _hide_comments(actor, user, made) if hide_comments else 0
-    entry = audit.record(actor.id, "ban", subject(user), reason, ban=made.id, hidden=hidden)
-    gone = " Your comments are hidden." if hidden else ""
-    words = f"Reason: {reason.rstrip('.')}.{gone} You can still read."
-    tell_person(entry, user, "You cannot comment here any more", words)
-    return made
+    watch = Watch(user, made)  # the ban as lifted at once: so an undo leaves it
+    made.lifted_at = None
+    user.banned_at, user.banned_until, user.standing_reason = now, until, reason
+    event = note_on_person("ban", actor, user, watch, reason)
+    if hide_comments:
+        event.parts = _hide_comments(actor, user, made, event)
+    details = {"until": until.isoformat()} if until else {}
+    audit.record(actor.id, "ban", subject(user), reason, ban=made.id, hidden=event.parts, **details)
+    for letter in set(Letter) - {Letter.DECISIONS}:
+        drop_unsent(user.id, letter)
+    gone = " Your comments are hidden." if event.parts else ""
+    heading = f"You cannot comment until {_minute(until)}" if until else "You cannot comment here any more"
+    still = AFTERWARDS if until else "You can still read."
+    tell_person(event, user, heading, f"Reason: {reason.rstrip('.')}.{gone} {still}")
+    return event
 
 
-def lift_ban(actor: User, user: User, reason: str) -> int:
-    """Let a banned person write again, and bring back what the ban hid and nobody changed since; returns how many.
+def lift_ban(actor: User, user: User, reason: str) -> Event:
+    """Let a banned person write again, and bring back what the ban hid and nobody changed since.
 
+    Also after the ban ended by itself, for what it hid. Returns the event, whose parts are the comments.
     Raises: NotDone, for the actor.
     """
-    _begin(actor, user, reason, why_not_ban)
-    if user.banned_at is None:
+    _begin("unban", actor, user, reason)
+    lifted, now = ban_to_lift(user), clock.now()
+    was_banned = user.is_banned(now)
+    if lifted is None and not was_banned:
         raise NotDone("This person is not banned any more.")
-    lifted = ban_in_force(user)
-    if not actor.is_admin and (lifted is None or lifted.actor_id != actor.id):
+    if not may_lift(actor, lifted):
         raise NotDone("Only an admin may lift a ban that somebody else made.")
-    restored = _restore_comments(actor, lifted) if lifted else 0
-    user.banned_at = None
-    user.standing_reason = _reason_left(user)
-    entry = audit.record(
-        actor.id, "unban", subject(user), reason, ban=lifted.id if lifted else None, restored=restored
+    watch = Watch(user, lifted)
+    hidden = _lock_hidden_by(lifted) if lifted else []
+    _forget_the_others(lifted, [comment.id for comment, _ in hidden], watch)
+    user.banned_at = user.banned_until = None
+    if lifted is not None:
+        lifted.lifted_at = now
+    user.standing_reason = reason_in_force(user, now)
+    event = note_on_person("unban", actor, user, watch, reason)
+    event.parts = _restore_comments(actor, hidden, event)
+    audit.record(
+        actor.id,
+        "unban",
+        subject(user),
+        reason,
+        ban=lifted.id if lifted else None,
+        restored=event.parts,
     )
-    if not take_back("ban", user):
-        back = " The comments that it hid are there again." if restored else ""
-        tell_person(entry, user, "Your ban was lifted", f"{_what_they_may(user)}{back}".strip())
-    return restored
+    back = " The comments that it hid are there again." if event.parts else ""
+    if was_banned or back:
+        tell_person(event, user, "Your ban was lifted", f"{_what_they_may(user)}{back}".strip())
+    return event
 
 
-def why_not_manage(actor: User, user: User, now: datetime) -> str | None:
-    """Return why the actor may not change this person's standing, or None if they may."""
-    if not may_manage(actor, now):
-        return "Only an admin may do this."
-    if actor.id == user.id:
-        return "You cannot do this to your own account. Ask another admin."
-    return None
+def write_note(actor: User, user: User, words: str) -> None:
+    """Keep a note about a person, for the eyes of those who have a desk."""
+    audit.record(actor.id, "note", subject(user), words)
 
 
-def why_not_ban(actor: User, user: User, now: datetime) -> str | None:
-    """Return why the actor may not ban this person: admins ban anybody else, authors ban readers."""
-    if not may_ban(actor, now):
-        return "Only authors and admins may ban people."
-    if actor.id == user.id:
-        return "You cannot ban yourself."
-    if user.role != Role.READER and not actor.is_admin:
-        return "Only an admin may ban someone who works here."
-    return None
+def ban_to_lift(user: User) -> Ban | None:
+    """Return the ban that holds a person, or that has ended by itself while what it hid is still hidden."""
+    open_bans = select(Ban).where(Ban.user_id == user.id, Ban.lifted_at.is_(None))
+    last = db.session.scalar(open_bans.order_by(Ban.id.desc()).limit(1))
+    if last is None or user.is_banned(clock.now()):
+        return last
+    hides = select(Comment.ban_id).where(Comment.ban_id.is_not(None), Comment.author_id == user.id)
+    return db.session.scalar(open_bans.where(Ban.id.in_(hides)).order_by(Ban.id.desc()).limit(1))
 
 
-def may_manage(actor: User | None, now: datetime) -> bool:
-    """Tell whether a person manages users and settings: an admin in good standing."""
-    return actor is not None and actor.is_admin and actor.is_in_standing(now)
-
-
-def may_ban(actor: User | None, now: datetime) -> bool:
-    """Tell whether a person may ban readers at all: authors and admins in good standing."""
-    return actor is not None and actor.may_write and actor.is_in_standing(now)
-
-
-def ban_in_force(user: User) -> Ban | None:
-    """Return the ban that holds a person now."""
-    if user.banned_at is None:
-        return None
-    return db.session.scalar(
-        select(Ban).where(Ban.user_id == user.id, Ban.lifted_at.is_(None)).order_by(Ban.id.desc()).limit(1)
-    )
+def may_lift(actor: User, made: Ban | None) -> bool:
+    """Tell whether a person may lift a ban: an admin any, an author their own."""
+    return actor.is_admin or (made is not None and made.actor_id == actor.id)
 
 
 def comments_a_ban_would_hide(user: User) -> Sequence[Comment]:
@@ -167,72 +207,114 @@ def comments_a_ban_would_hide(user: User) -> Sequence[Comment]:
     return db.session.scalars(_live_comments(user).order_by(Comment.id.desc())).all()
 
 
-def comments_lifting_would_restore(made: Ban) -> Sequence[Comment]:
-    """Return the comments that a ban hid and nobody changed since, newest first; one query."""
-    return [comment for comment, _ in _hidden_by(made)]
+def hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
+    """Return each comment that lifting a ban brings back, newest first, with the event that hid it; two queries.
 
-
-def lock_people(*people: User | None) -> None:
-    """Take the row locks of these people and of every admin, in id order, and read them afresh.
-
-    Every act on people begins with it, so that an actor who was demoted or banned meanwhile is seen to be so.
+    Left out is what somebody decided otherwise about since; a pin or a pick in the meantime is no such thing.
     """
-    lock_users(User.id.in_([one.id for one in people if one is not None]) | (User.role == Role.ADMIN))
+    last = (
+        select(func.max(Event.id))
+        .where(Event.comment_id == Comment.id, Event.act == "ban", Event.is_undone.is_(False))
+        .correlate(Comment)
+        .scalar_subquery()
+    )
+    found = db.session.execute(
+        select(Comment, Event)
+        .join(Event, Event.id == last)
+        .where(Comment.ban_id == made.id, Comment.presence == Presence.HIDDEN)
+        .order_by(Comment.id.desc())
+        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
+        .execution_options(populate_existing=True)
+    )
+    pairs = [(comment, event) for comment, event in found.unique()]
+    later: dict[int | None, list[Event]] = {}
+    for event in later_events([event for _, event in pairs]):
+        later.setdefault(event.comment_id, []).append(event)
+    return [pair for pair in pairs if why_not_undo(pair[1], later.get(pair[0].id, [])) is None]
 
 
-def subject(user: User) -> str:
-    """Return how the audit log names a person."""
-    return f"user:{user.id}"
+def lock_for(actor: User, event: Event) -> None:
+    """Take the row locks that undoing an act on a person needs: people, then essays, then the comments of its parts."""
+    lock_people(actor, event.person)
+    ids = select(Event.comment_id).where(Event.part_of_id == event.id)
+    _lock_essays(select(Comment.essay_id).where(Comment.id.in_(ids)))
+    _lock_comments(select(Comment).where(Comment.id.in_(ids)))
 
 
-def _begin(actor: User, user: User, reason: str, why_not: Why) -> None:
+def _begin(act: str, actor: User, user: User, reason: str) -> None:
     lock_people(actor, user)
-    if sentence := why_not(actor, user, clock.now()):
+    if sentence := why_not(act, actor, user, clock.now()):
         raise NotDone(sentence)
     if not reason.strip():
         raise NotDone("Give a reason in one sentence.")
 
 
-def _hide_comments(actor: User, user: User, made: Ban) -> int:
+def _hide_comments(actor: User, user: User, made: Ban, event: Event) -> int:
     _lock_essays(select(Comment.essay_id).where(Comment.author_id == user.id))
-    comments = db.session.scalars(_live_comments(user).execution_options(populate_existing=True)).all()
+    comments = _lock_comments(_live_comments(user))
+    reports = _open_reports(comments)
     for comment in comments:
         newest = comment.newest
-        watch, from_state = Watch(comment), state_word(comment, newest)
-        comment.presence, comment.ban_id = Presence.HIDDEN, made.id
+        watch, from_state = Watch(comment, *reports.get(comment.id, [])), state_word(comment, newest)
+        for report in reports.get(comment.id, []):
+            report.decided_at, report.outcome = made.created_at, "removed"
+        comment.presence, comment.ban_id, comment.open_reports = Presence.HIDDEN, made.id, 0
         settle(comment)
-        note_event("ban", actor, comment, newest, watch, from_state=from_state, note=made.reason)
+        part = note_event("ban", actor, comment, newest, watch, from_state=from_state, note=made.reason)
+        part.part_of_id = event.id
     return len(comments)
 
 
-def _restore_comments(actor: User, lifted: Ban) -> int:
-    _lock_essays(select(Comment.essay_id).where(Comment.ban_id == lifted.id))
-    found = _hidden_by(lifted)
-    for comment, event in found:
+def _lock_hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
+    _lock_essays(select(Comment.essay_id).where(Comment.ban_id == made.id))
+    _lock_comments(select(Comment).where(Comment.ban_id == made.id))
+    return hidden_by(made)
+
+
+def _restore_comments(actor: User, hidden: Sequence[tuple[Comment, Event]], event: Event) -> int:
+    restored = 0
+    for comment, hiding in hidden:
         newest = comment.newest
-        watch, from_state = Watch(comment), state_word(comment, newest)
-        put_back(event.changes)
+        watch, from_state = Watch(comment, *rows_of(hiding.changes)), state_word(comment, newest)
+        put_back(hiding.changes)
         settle(comment)
-        note_event("unban", actor, comment, newest, watch, from_state=from_state, undoes=event)
-    # What was changed meanwhile stays as it is, and no longer counts as hidden by this ban.
-    db.session.execute(update(Comment).where(Comment.ban_id == lifted.id).values(ban_id=None))
-    lifted.lifted_at = clock.now()
-    return len(found)
+        note_event("unban", actor, comment, newest, watch, from_state=from_state).part_of_id = event.id
+        restored += 1
+    return restored
 
 
-def _hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
-    """Return each comment that the ban hid and whose last event is still that, with the event."""
-    any_event = aliased(Event)
-    last = select(func.max(any_event.id)).where(any_event.comment_id == Comment.id).scalar_subquery()
-    found = db.session.execute(
-        select(Comment, Event)
-        .join(Event, Event.id == last)
-        .where(Comment.ban_id == made.id, Comment.presence == Presence.HIDDEN, Event.act == "ban")
-        .order_by(Comment.id.desc())
-        .options(joinedload(Comment.newest), joinedload(Comment.essay))
-        .execution_options(populate_existing=True)
-    )
-    return [(comment, event) for comment, event in found.unique()]
+def _forget_the_others(lifted: Ban | None, restored: Sequence[int], watch: Watch) -> None:
+    """Let what was changed since stay as it is, and no longer count as hidden by this ban."""
+    if lifted is None:
+        return
+    others = select(Comment).where(Comment.ban_id == lifted.id, Comment.id.not_in(restored))
+    for comment in db.session.scalars(others.options(joinedload(Comment.newest))):
+        watch.add(comment)
+        comment.ban_id = None
+        put_on_desk(comment)
+
+
+def _lock_essays(ids: Select[int]) -> None:
+    """Take the row locks of essays in id order, after the person's."""
+    db.session.scalars(
+        select(Essay.id).where(Essay.id.in_(ids)).order_by(Essay.id).with_for_update(key_share=True)
+    ).all()
+
+
+def _lock_comments(which: Select[Comment]) -> Sequence[Comment]:
+    """Take the row locks of comments in id order, after their essays', and read them afresh."""
+    locked = which.order_by(Comment.id).with_for_update(of=Comment)
+    return db.session.scalars(locked.execution_options(populate_existing=True)).all()
+
+
+def _open_reports(comments: Sequence[Comment]) -> dict[int, list[Report]]:
+    reported = [comment.id for comment in comments if comment.open_reports]
+    found: dict[int, list[Report]] = {}
+    if reported:
+        open_ones = select(Report).where(Report.comment_id.in_(reported), Report.outcome == "")
+        for report in db.session.scalars(open_ones.order_by(Report.id)):
+            found.setdefault(report.comment_id, []).append(report)
+    return found
 
 
 def _live_comments(user: User) -> Select[Comment]:
@@ -243,28 +325,9 @@ def _live_comments(user: User) -> Select[Comment]:
     )
 
 
-def _lock_essays(ids: Select[int]) -> None:
-    """Take the row locks of essays in id order, after the person's."""
-    db.session.scalars(
-        select(Essay.id).where(Essay.id.in_(ids)).order_by(Essay.id).with_for_update(key_share=True)
-    ).all()
-
-
 def _what_they_may(user: User) -> str:
     return "You can comment again." if user.is_in_standing(clock.now()) else ""
 
 
-def _reason_left(user: User) -> str:
-    """Return the reason of what still restrains a person, once something else is lifted."""
-    now = clock.now()
-    acts = {Standing.BANNED: "ban", Standing.SUSPENDED: "suspend", Standing.HELD: "hold"}
-    act = acts.get(user.standing(now))
-    if act is None:
-        return ""
-    mine = (audit.AuditEntry.subject == subject(user)) & (audit.AuditEntry.act == act)
-    return (
-        db.session.scalar(
-            select(audit.AuditEntry.reason).where(mine).order_by(audit.AuditEntry.id.desc()).limit(1)
-        )
-        or ""
-    )
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(MINUTE)

@@ -16,7 +16,6 @@ from forum.discussion.refusals import DAY
 from forum.discussion.rights import DECISIONS
 from forum.discussion.telling import UNDO_WINDOW
 from forum.notifications.notice import bring_back, notify, retract
-from forum.site.audit import AuditEntry
 from forum.site.settings import site_settings
 from forum.subscriptions.letters import Letter
 
@@ -47,20 +46,32 @@ def tell_writer(event: Event, comment: Comment, newest: CommentRevision, undoes:
         )
 
 
-def tell_person(entry: AuditEntry, user: User, heading: str, words: str) -> None:
-    """Tell a person what was decided about them; the entry of the audit log says it."""
-    db.session.flush()
-    _tell(user.id, f"audit:{entry.id}", title="Your account", heading=heading, url="/account", words=words)
+def tell_person(event: Event, user: User, heading: str, words: str, url: str = "/account") -> None:
+    """Tell a person what was decided about them; what ends so soon that nobody was told of it is not news."""
+    if (ended := _ended_at_once(event)) is not None:
+        retract([f"event:{ended.id}"])
+        return
+    _tell(user.id, f"event:{event.id}", title="Your account", heading=heading, url=url, words=words)
 
 
-def take_back(act: str, user: User) -> bool:
-    """Take back the notice of the last such act on a person; returns whether it was so soon that nobody was told."""
-    mine = (AuditEntry.subject == f"user:{user.id}") & (AuditEntry.act == act)
-    last = db.session.scalar(select(AuditEntry).where(mine).order_by(AuditEntry.id.desc()).limit(1))
-    if last is None or clock.now() - last.at >= UNDO_WINDOW:
-        return False
-    retract([f"audit:{last.id}"])
-    return True
+def keep_person_told(event: Event) -> None:
+    """Let what a person was told of an act on them follow whether it is in force, after an undo."""
+    ended = _ended_at_once(event)
+    standing, gone = (ended, event) if event.is_undone else (event, ended)
+    if gone is not None:
+        retract([f"event:{gone.id}"])
+    if standing is not None:
+        bring_back(f"event:{standing.id}", clock.now() + UNDO_WINDOW)
+
+
+def _ended_at_once(event: Event) -> Event | None:
+    """Return the act on the same person that this one ended before anybody was told of it."""
+    begun = _ENDS.get(event.act)
+    mine = (Event.person_id == event.person_id) & (Event.act == begun) & Event.is_undone.is_(False)
+    last = db.session.scalar(
+        select(Event).where(mine, Event.id < event.id).order_by(Event.id.desc()).limit(1)
+    )
+    return last if last is not None and event.at - last.at < UNDO_WINDOW else None
 
 
 def _tell(
@@ -129,6 +140,10 @@ _SAY: dict[str, Callable[[Event, Comment], News | None]] = {
     "spam": _removed_as_spam,
     "restore": _restored,
 }
+
+
+_ENDS = {"unban": "ban", "unsuspend": "suspend"}
+"""The acts on a person that end another."""
 
 
 def _paragraphs(*sentences: str) -> str:

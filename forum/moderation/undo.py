@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import or_, select
 
-from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.change import Watch, matters, put_back, rows_of, stands
-from forum.discussion.event import Event, take_out_of_force
+from forum.discussion.event import Event
 from forum.essays.essay import Essay
 from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
 from forum.moderation.shaping import finish_essay, state_of
+from forum.moderation.standing import undo_on_person
 
 UNDOABLE = frozenset({"approve", "keep", "overturn", "reject", "uphold", "hide", "spam", "restore", "undo"})
 UNDOABLE |= {"pin", "unpin", "feature", "unfeature", "close", "reopen", "close-thread", "reopen-thread"}
@@ -53,21 +53,7 @@ def take_back(actor: User, event: Event) -> Event:
         watch, from_state = Watch(essay), state_of(essay)
         put_back(event.changes)
         return finish_essay("undo", actor, essay, watch, from_state, undoes=event)
-    watch = Watch(*rows_of(event.changes))
-    put_back(event.changes)
-    made = Event(
-        at=clock.now(),
-        actor_id=actor.id,
-        act="undo",
-        person_id=event.person_id,
-        undoes_id=event.id,
-        parts=0,
-        changes=watch.changes(),
-    )
-    db.session.add(made)
-    take_out_of_force(event)
-    db.session.flush()
-    return made
+    return undo_on_person(actor, event)
 
 
 def parts_to_undo(event: Event) -> list[Event]:
