@@ -1,7 +1,6 @@
 """Words that were taken out of a comment: the mark in their place, and how to tell them when they come back."""
 
 import re
-from os.path import commonprefix
 
 from sqlalchemy import select
 
@@ -23,7 +22,8 @@ _BETWEEN = r"[\s*_`~\\]+"
 
 def pattern_of(words: str) -> re.Pattern[str]:
     """Return what finds these words, however they are spaced, emphasised or capitalised."""
-    return re.compile(_BETWEEN.join(re.escape(word) for word in words.split()), re.IGNORECASE)
+    single = [re.escape(word) for word in re.split(_BETWEEN, words) if word]
+    return re.compile(_BETWEEN.join(single) or "(?!)", re.IGNORECASE)
 
 
 def says(words: str, source: str, html: str) -> bool:
@@ -68,13 +68,13 @@ def _taken_out(old: str, new: str) -> str | None:
     They begin where the two part. Their length is tried, the mean of what is missing first, since they may have
     been spaced differently here and there.
     """
-    start = len(commonprefix([old, new]))
+    start = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 0)
     marks = new.count(MARK) - old.count(MARK)
     if marks < 1:
         return None
     mean = (len(old) - len(new)) // marks + len(MARK)
     for length in sorted(range(1, len(old) - start + 1), key=lambda tried: abs(tried - mean))[:TRIED]:
         words = old[start : start + length]
-        if words.split() and pattern_of(words).sub(MARK, old) == new:
+        if pattern_of(words).sub(MARK, old) == new:
             return words
     return None
