@@ -7,9 +7,11 @@ from sqlalchemy import select
 
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal
+from forum.discussion.rules import rule
 from forum.essays.essay import CommentPolicy, Essay
 from forum.site.settings import site_settings
 from forum.subscriptions.subscription import PAYING, State, subscription_state
@@ -79,6 +81,12 @@ def may_read_newest(user: User | None, essay: Essay, comment: Comment, now: date
     if user is None or comment.presence not in (Presence.LIVE, Presence.HIDDEN):
         return False
     return comment.author_id == user.id or is_staff(user, essay, now)
+
+
+def is_for_supporters(essay: Essay) -> bool:
+    """Tell whether only supporters comment on an essay: it says so itself, or the site does for all of them."""
+    is_by_rule = essay.comments == CommentPolicy.SUBSCRIBERS and rule("supporters").is_on
+    return essay.comments == CommentPolicy.PAID or is_by_rule
 
 
 def is_editable(comment: Comment) -> bool:
@@ -173,7 +181,7 @@ def _may_start_thread(user: User, essay: Essay, state: State, now: datetime) -> 
         return user.id == essay.author_id
     if is_staff(user, essay, now):
         return True
-    return state in (PAYING if essay.comments == CommentPolicy.PAID else SUBSCRIBED)
+    return state in (PAYING if is_for_supporters(essay) else SUBSCRIBED)
 
 
 def _may_go_on_in(user: User, essay: Essay, comment: Comment, now: datetime) -> bool:
@@ -199,6 +207,4 @@ def _may_appeal(comment: Comment, now: datetime) -> bool:
 
 
 def _is_open(essay: Essay, now: datetime) -> bool:
-    return (
-        essay.is_published(now) and essay.discussion_closed_at is None and essay.comments != CommentPolicy.OFF
-    )
+    return essay.is_published(now) and closing_of(essay, now) is None and essay.comments != CommentPolicy.OFF

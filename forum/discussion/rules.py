@@ -218,11 +218,11 @@ def caught(rule: Rule, facts: Facts) -> bool:
         case "everything":
             return True
         case "first":
-            return facts.accepted_before < values["comments"]
+            return facts.accepted_before < int(values["comments"])
         case "words":
             return bool(find_phrases(facts.source, tuple(values["words"])))
         case "links":
-            return len(facts.links) >= values["links"]
+            return len(facts.links) >= int(values["links"])
         case "edit-links":
             return facts.links_before is not None and not facts.links_before.issuperset(facts.links)
         case "repeat":
@@ -234,7 +234,7 @@ def caught(rule: Rule, facts: Facts) -> bool:
         case "hours":
             return _is_between(facts.posted_at.hour, values["first"], values["last"])
         case "trusted":
-            return facts.accepted_before >= values["comments"]
+            return facts.accepted_before >= int(values["comments"])
         case "supporters":
             return facts.subscription not in PAYING
     return False

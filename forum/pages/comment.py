@@ -13,9 +13,9 @@ from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
 from forum.discussion.reasons import offered
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
-from forum.discussion.rights import Act, may_read_newest, may_see, rights, rights_towards
+from forum.discussion.rights import Act, is_for_supporters, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
-from forum.essays.essay import CommentPolicy, Essay
+from forum.essays.essay import Essay
 from forum.limits import limit
 from forum.moderation.decisions import open_appeal
 from forum.notifications.inbox import stop_mails_of_thread
@@ -67,7 +67,7 @@ def comment_page(comment_id: int) -> Answer:
         place=place_of(comment, essay),
         refusal=refusal,
         lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
-        supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
+        supporters_only=supporters_only() if user is None and is_for_supporters(essay) else "",
         forms_for=_forms(comment),
         appeal=open_appeal(comment) if Act.MODERATE in may else None,
         reasons=offered(),

@@ -12,14 +12,15 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, new_form_token, waiting_sentence
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
-from forum.discussion.rights import Act, is_editable, rights
+from forum.discussion.rights import Act, is_editable, is_for_supporters, rights
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
-from forum.essays.essay import CommentPolicy, Essay, find_essay
+from forum.essays.essay import Essay, find_essay
 from forum.notifications.follow import is_following
 from forum.notifications.watch import is_muted_by
 from forum.pages.gate import gate_before
@@ -132,12 +133,13 @@ def _page(
         address_of=lambda page: _address(essay, order, page),
         form=form,
         refusal=refusal,
+        closing=closing_of(essay, now),
         lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
         first_is_held=user is not None and bool(causes_to_hold(user, essay, now)),
         following=user is not None and is_following(user, essay.id),
         without_essays=user is not None and pace_of(user, Letter.ESSAYS) == Pace.NEVER,
         house_rules=site_settings().house_rules,
-        supporters_only=supporters_only() if user is None and essay.comments == CommentPolicy.PAID else "",
+        supporters_only=supporters_only() if user is None and is_for_supporters(essay) else "",
         max_characters=MAX_CHARACTERS,
     )
 

@@ -1,0 +1,37 @@
+"""When a discussion is over: closed by somebody, or by a rule and the date, without a job."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from forum.discussion.rules import rule
+from forum.essays.essay import Essay
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Since when nobody may comment, and what readers are told where the form was."""
+
+    at: datetime
+    note: str
+
+
+def closing_of(essay: Essay, now: datetime) -> Closing | None:
+    """Return how a discussion ended, None while it goes on. No query beyond that of the settings.
+
+    What somebody reopened is closed by no rule any more.
+    """
+    if essay.discussion_closed_at is not None:
+        return Closing(essay.discussion_closed_at, essay.closing_note)
+    if essay.kept_open_at is not None or essay.published_at is None:
+        return None
+    spoken = max(essay.published_at, essay.commented_at or essay.published_at)
+    ends = [_end("close-age", essay.published_at), _end("close-silent", spoken)]
+    over = [end for end in ends if end is not None and end.at <= now]
+    return min(over, key=lambda end: end.at, default=None)
+
+
+def _end(code: str, since: datetime) -> Closing | None:
+    closes = rule(code)
+    if not closes.is_on:
+        return None
+    return Closing(since + timedelta(days=closes.values["days"]), closes.values["note"])
