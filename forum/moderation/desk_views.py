@@ -10,17 +10,19 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import Page, db
-from forum.discussion.comment import Cause, Comment
+from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, rights
 from forum.essays.essay import Essay
+from forum.moderation.cards import Card
 from forum.moderation.deciding import address, last_decision
 from forum.moderation.forms import QueueForm, options
 from forum.moderation.queue import (
     CAUSES,
-    Card,
+    HELD_FOR,
     Filters,
+    cause_named,
     essays_moderated,
     how_long,
     may_use_desk,
@@ -44,8 +46,9 @@ def queue() -> Answer:
     require(may_use_desk(user, now))
     form = QueueForm(request.args, essays_moderated(user))
     form.cause.choices = options({"": "Any cause"} | CAUSES)
-    cause = Cause(form.cause.data) if form.cause.data in {cause.value for cause in CAUSES} else None
-    filters = Filters(cause, form.essay_id, form.q.data or "", form.order.data == "newest")
+    filters = Filters(
+        cause_named(form.cause.data), form.essay_id, form.q.data or "", form.order.data == "newest"
+    )
     numbers = overview(user)
     page = waiting(user, filters, page_number())
     if not page.rows and page.number > 1:
@@ -59,6 +62,8 @@ def queue() -> Answer:
         page=page,
         numbers=numbers,
         causes=CAUSES,
+        parts=HELD_FOR,
+        as_of=now.isoformat(),
         waited=how_long(now - numbers.oldest) if numbers.oldest else "",
         essay=_chosen_essay(user, filters.essay_id),
         posted=[] if page.rows else newest_posted(user),

@@ -6,8 +6,9 @@ from sqlalchemy import exists, func, select
 
 from forum.accounts.user import Role, Standing, User, lock_users
 from forum.database import db
-from forum.discussion.comment import CommentRevision, Verdict
-from forum.moderation.queue import Card, Filters, Overview, how_long, may_use_desk, overview, waiting
+from forum.discussion.comment import Comment
+from forum.moderation.cards import Card
+from forum.moderation.queue import Filters, Overview, how_long, may_use_desk, overview, waiting
 from forum.notifications.gathering import digest_moment
 from forum.outbox.message import Message, send
 from forum.site.settings import site_settings
@@ -34,7 +35,7 @@ def _who_may_be_told(now: datetime) -> list[int]:
     at_once = gets(Letter.MODERATION, Pace.NOW) & (last <= now - _between())
     daily = gets(Letter.MODERATION, Pace.DAILY) & (last < digest_moment(Pace.DAILY, now))
     never_yet = gets(Letter.MODERATION, Pace.NOW, Pace.DAILY) & last.is_(None)
-    something_waits = exists(select(CommentRevision.id).where(CommentRevision.verdict == Verdict.HELD))
+    something_waits = exists(select(Comment.id).where(Comment.waits_since.is_not(None)))
     people = select(User.id).where(
         User.role.in_(set(Role) - {Role.READER}),  # by the index, past all readers
         User.has_standing(Standing.ACTIVE, now) | User.has_standing(Standing.HELD, now),

@@ -14,8 +14,9 @@ from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.reasons import words_of
 from forum.essays.essay import Essay
+from forum.moderation.cards import light_essay
 from forum.moderation.decisions import actor_name
-from forum.moderation.queue import light_essay, moderates
+from forum.moderation.queue import moderates
 from forum.moderation.undo import later_events, why_not_undo
 
 PER_PAGE = 50

@@ -26,7 +26,7 @@ from tests.moderation.stage import Scene
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 19, "/moderation/log": 9}
+QUERIES = {"/moderation": 22, "/moderation/log": 9}
 """With the session, the settings and the beginning of the transaction."""
 
 
@@ -203,8 +203,9 @@ def test_the_queue_is_narrowed_by_cause_essay_and_words(scene: Scene, cast: Cast
     cast.change(User, cast.reader.user_id or 0, is_held=True)
     scene.post(cast.reader, "Third.")
     expected = {
+        "?cause=first": "mole dry",
         "?cause=new-writer": "mole dry",
-        "?cause=person": "Third",
+        "?cause=held": "Third",
         f"?essay={essay_id}": "dry",
         "?q=MOLE": "mole",
         "?q=zo%C3%AB": "dry",
