@@ -13,3 +13,5 @@ class Reaction(Base):
     comment_id: Mapped[int] = reference("comment.id", index=False, primary_key=True)
     user_id: Mapped[int] = reference("user.id", primary_key=True)
     created_at: Mapped[Moment]
+    merged_from_id: Mapped[int | None] = reference("comment.id", index=False)
+    """The comment that it was given to, where that was merged into this one."""

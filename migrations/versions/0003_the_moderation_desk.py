@@ -250,6 +250,14 @@ def upgrade() -> None:
         batch_op.create_foreign_key(batch_op.f("fk_event_person_id_user"), "user", ["person_id"], ["id"])
         batch_op.create_foreign_key(batch_op.f("fk_event_part_of_id_event"), "event", ["part_of_id"], ["id"])
 
+    with op.batch_alter_table("reaction", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("merged_from_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.create_foreign_key(
+            batch_op.f("fk_reaction_merged_from_id_comment"), "comment", ["merged_from_id"], ["id"]
+        )
+
     with op.batch_alter_table("report", schema=None) as batch_op:
         batch_op.add_column(sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("outcome", sa.String(length=20), server_default="", nullable=False))
@@ -280,6 +288,10 @@ def downgrade() -> None:
     with op.batch_alter_table("report", schema=None) as batch_op:
         batch_op.drop_column("outcome")
         batch_op.drop_column("decided_at")
+
+    with op.batch_alter_table("reaction", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_reaction_merged_from_id_comment"), type_="foreignkey")
+        batch_op.drop_column("merged_from_id")
 
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.add_column(sa.Column("before", sa.JSON(), server_default="{}", nullable=False))
