@@ -26,7 +26,8 @@ from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import brings_back_redacted
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rights import decision_on, is_staff
-from forum.discussion.screening import Refused, causes_to_hold, refuse_if_too_fast
+from forum.discussion.rules import ABOUT_WORDS
+from forum.discussion.screening import Refused, causes_for_words, refuse_if_too_fast
 from forum.discussion.telling import keep_told, tell_readers
 from forum.discussion.thread import SUPPORTING
 from forum.essays.essay import Essay
@@ -73,8 +74,8 @@ def post_comment(
     Raises: Refused, for the writer, when they post too fast or repeat themselves.
     """
     now = clock.now()
-    refuse_if_too_fast(author, essay, words.source, now)
-    causes = causes_to_hold(author, essay, now)
+    recent = refuse_if_too_fast(author, essay, words.source, now)
+    causes = causes_for_words(author, essay, words, now, recent=recent)
     place = (
         parent if parent is None or parent.depth < MAX_DEPTH else db.session.get(Comment, parent.parent_id)
     )
@@ -299,14 +300,14 @@ def _causes_for_edit(
         return frozenset()
     if comment.presence == Presence.HIDDEN or newest.verdict == Verdict.REJECTED:
         return frozenset({Cause.APPEAL.value})
+    causes = causes_for_words(author, essay, words, now, edited=comment)
+    about_words = frozenset(cause.value for cause in causes & ABOUT_WORDS)
     if newest.verdict == Verdict.HELD:
-        return newest.causes
-    if brings_back_redacted(comment, words):
-        return frozenset({Cause.EDIT.value})
-    window = site_settings().edit_window.total_seconds()
-    if is_in_edit_window(comment, now, window):
-        return frozenset(cause.value for cause in causes_to_hold(author, essay, now))
-    return frozenset({Cause.EDIT.value})
+        return newest.causes | about_words
+    is_late = not is_in_edit_window(comment, now, site_settings().edit_window.total_seconds())
+    if is_late or brings_back_redacted(comment, words):
+        return about_words | {Cause.EDIT.value}
+    return frozenset(cause.value for cause in causes)
 
 
 def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> None:

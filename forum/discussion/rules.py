@@ -1,5 +1,6 @@
 """The rules of moderation in their fixed order, as they are in force, and what each makes of a comment."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -177,8 +178,8 @@ WHO_PASSES = (
 KINDS = {kind.code: kind for kind in (*WHO_WRITES, *WHAT_WAITS, *WHO_PASSES)}
 """Every kind of rule by its code, in the order in which they are asked and shown."""
 
-ABOUT_WORDS = ("words", "links", "edit-links")
-"""The rules that say something about an edit that waits anyway."""
+ABOUT_WORDS = frozenset({Cause.RULE_WORDS, Cause.RULE_LINKS, Cause.RULE_EDIT_LINKS})
+"""The causes that say something about an edit that waits anyway."""
 
 CHIPS = {
     Cause.RULE_WORDS: "Words on your list",
@@ -198,6 +199,14 @@ WHY_IT_WAITS = {
 }
 NO_REASON = "A rule of this site asks for somebody to read it first."
 """Said of the other rules, which would be easy to get round by whoever knew them."""
+
+
+_LINK = re.compile(r'<a href="([^"]*)"')  # as the sanitiser writes it
+
+
+def links_in(html: str) -> tuple[str, ...]:
+    """Return where the links of a comment's HTML lead, each as often as it is there."""
+    return tuple(_LINK.findall(html))
 
 
 def rules_in_force() -> dict[str, Rule]:

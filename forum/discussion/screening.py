@@ -1,22 +1,26 @@
 """What happens to new words: shown at once, held for causes, or refused with a sentence that says when to try again."""
 
 import math
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from forum.accounts.user import Standing, User
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.rights import is_staff
+from forum.discussion.rules import Facts, Rule, causes_by_rules, links_in, rule, rules_in_force
 from forum.essays.essay import Essay
 from forum.limits import wait_words
-from forum.site.settings import Premoderation, SiteSettings, site_settings
+from forum.site.settings import SiteSettings, site_settings
+from forum.text.markdown import Rendered
 
 BURST = timedelta(minutes=10)
+WHATEVER_IS_WRITTEN = ("everything", "first", "trusted")
+"""The rules that ask neither for the words nor for the moment."""
 
 
 @dataclass
@@ -30,20 +34,39 @@ class Refused(Exception):
         return self.sentence
 
 
-def causes_to_hold(author: User, essay: Essay, now: datetime) -> AbstractSet[Cause]:
-    """Return why a new comment waits for a moderator; nothing when readers see it at once."""
-    if is_staff(author, essay, now):
-        return frozenset()
-    settings = site_settings()
-    causes: set[Cause] = set()
-    if author.standing(now) == Standing.HELD:
-        causes.add(Cause.PERSON)
-    policy = essay.premoderation or settings.premoderation
-    if policy == Premoderation.ALL:
-        causes.add(Cause.PREMODERATION)
-    elif policy == Premoderation.FIRST and is_new_writer(author, settings):
-        causes.add(Cause.NEW_WRITER)
-    return causes
+def causes_to_hold(author: User, essay: Essay, now: datetime) -> frozenset[Cause]:
+    """Return why a person's comment would wait whatever is in it. No query beyond that of the settings."""
+    rules = rules_in_force()
+    plain = {code: rules[code] for code in WHATEVER_IS_WRITTEN}
+    facts = Facts("", (), now, author.created_at, author.accepted_comments)
+    return _causes(author, essay, plain, facts, now)
+
+
+def causes_for_words(
+    author: User,
+    essay: Essay,
+    words: Rendered,
+    now: datetime,
+    *,
+    recent: Sequence[datetime] = (),
+    edited: Comment | None = None,
+) -> frozenset[Cause]:
+    """Return why a new comment waits for a moderator, or a new wording of `edited`; nothing when it is shown at once.
+
+    `recent` is when its writer posted before. One query, where the rule against repeated words asks for it.
+    """
+    rules = rules_in_force()
+    facts = Facts(
+        source=words.source,
+        links=links_in(words.html),
+        posted_at=now,
+        joined_at=author.created_at,
+        accepted_before=author.accepted_comments,
+        recent=tuple(recent),
+        same_words_at=_same_words_at(words.source, now, edited, rules["repeat"]),
+        links_before=frozenset(links_in(edited.newest.html)) if edited else None,
+    )
+    return _causes(author, essay, rules, facts, now)
 
 
 def is_new_writer(author: User, settings: SiteSettings) -> bool:
@@ -51,8 +74,8 @@ def is_new_writer(author: User, settings: SiteSettings) -> bool:
     return author.accepted_comments < settings.first_comments_held
 
 
-def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -> None:
-    """Raise Refused when someone posts too often, or the same words again. One query.
+def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -> list[datetime]:
+    """Raise Refused when someone posts too often, or the same words again; return when they posted last. One query.
 
     Staff may write as fast as they like; everybody is stopped from posting the same words twice.
     """
@@ -63,14 +86,14 @@ def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -
         .where(Comment.author_id == author.id, Comment.created_at > now - timedelta(hours=1))
         .where(CommentRevision.number == 1)
         .order_by(Comment.created_at.desc())
-        .limit(max(settings.posts_per_hour, settings.posts_in_burst) * 4)
+        .limit(max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"]) * 4)
     ).all()
     same_text_window = timedelta(minutes=settings.same_text_minutes)
     if any(text == source and now - at < same_text_window for at, text in recent):
         raise Refused("You posted these words a moment ago, and they arrived. Change them to post again.")
-    if is_staff(author, essay, now) or not current_app.config["RATE_LIMITS"]:
-        return
     times = [at for at, _ in recent]
+    if is_staff(author, essay, now) or not current_app.config["RATE_LIMITS"]:
+        return times
     limits = [(settings.posts_in_burst, BURST), (settings.posts_per_hour, timedelta(hours=1))]
     if is_new_writer(author, settings):
         limits.append((1, timedelta(seconds=settings.new_reader_wait_seconds)))
@@ -83,6 +106,31 @@ def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -
                 f"which is the limit. You can post again in {wait_words(wait)}.",
                 retry_after=max(1, wait),
             )
+    return times
+
+
+def _causes(
+    author: User, essay: Essay, rules: Mapping[str, Rule], facts: Facts, now: datetime
+) -> frozenset[Cause]:
+    if is_staff(author, essay, now):
+        return frozenset()
+    causes = causes_by_rules(rules, facts, essay.premoderation)
+    return causes | {Cause.PERSON} if author.standing(now) == Standing.HELD else causes
+
+
+def _same_words_at(source: str, now: datetime, edited: Comment | None, repeat: Rule) -> datetime | None:
+    """Return when another comment began with the same words last, where the rule that asks for it is on."""
+    if not repeat.is_on or len(source) < repeat.values["characters"]:
+        return None
+    since = now - timedelta(days=repeat.values["days"])
+    found = (
+        select(func.max(CommentRevision.created_at))
+        .where(CommentRevision.number == 1, CommentRevision.source == source)
+        .where(CommentRevision.created_at > since)
+    )
+    if edited is not None:
+        found = found.where(CommentRevision.comment_id != edited.id)
+    return db.session.scalar(found)
 
 
 def _comments(count: int) -> str:
