@@ -1,5 +1,6 @@
 """E-mail addresses: what may be one, in one spelling, and how much of it is shown."""
 
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import accumulate
 
@@ -36,8 +37,27 @@ def is_disposable(address: str) -> bool:
     from disposable_email_domains import blocklist  # noqa: PLC0415  # 10,000 names that most sites never ask for
 
     domain = address.rpartition("@")[2].encode("idna").decode("ascii")
-    parents = accumulate(reversed(domain.split(".")), lambda below, label: f"{label}.{below}")
-    return not blocklist.isdisjoint(parents)
+    return not blocklist.isdisjoint(_parents(domain))
+
+
+def clean_domain(domain: str) -> str:
+    """Return a domain as addresses have it: lower case, in Unicode.
+
+    Raises: BadAddress, with a sentence for the person who typed it.
+    """
+    try:
+        return clean_address(f"somebody@{domain.strip().removeprefix('@').removesuffix('.')}").partition("@")[
+            2
+        ]
+    except BadAddress:
+        raise BadAddress(
+            f"“{domain.strip()[:60]}” is not a domain. It should look like mail.example."
+        ) from None
+
+
+def is_at(address: str, domains: Iterable[str]) -> bool:
+    """Tell whether a clean address is at one of these domains, or below it."""
+    return not frozenset(domains).isdisjoint(_parents(address.rpartition("@")[2]))
 
 
 def masked(address: str) -> str:
@@ -49,3 +69,8 @@ def masked(address: str) -> str:
 def address_key(address: str) -> str:
     """Return the key under which limits count an address: of one length, and not the address itself."""
     return sha256(address.encode()).hexdigest()
+
+
+def _parents(domain: str) -> Iterator[str]:
+    """Return a domain and those that it is below: example, mail.example, post.mail.example."""
+    return accumulate(reversed(domain.split(".")), lambda below, label: f"{label}.{below}")

@@ -6,7 +6,7 @@ from wtforms import BooleanField, EmailField, Field, PasswordField, RadioField, 
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
-from forum.accounts.address import BadAddress, clean_address, is_disposable
+from forum.accounts.address import BadAddress, clean_address, is_at, is_disposable
 from forum.accounts.password import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS
 from forum.site.settings import site_settings
 from forum.text.names import BadName, clean_name
@@ -20,13 +20,17 @@ DISPOSABLE = (
     "Addresses of this kind last an hour or so. Use one that you keep. "
     "If you have an account with this one, sign in with it."
 )
+BLOCKED = (
+    "Addresses at this domain are not taken here. Use another one. "
+    "If you have an account with this one, sign in with it."
+)
 
 
 def address_field(label: str = "E-mail address", *, is_new: bool = False) -> Any:
     """Return a field that holds an address as it is stored, once it is valid.
 
-    With `is_new` throw-away addresses are refused where the admin wants that, whether or not one has an account:
-    the answer must not tell.
+    With `is_new` throw-away addresses are refused where the admin wants that, and those at blocked domains,
+    whether or not one has an account: the answer must not tell.
     """
 
     def check(_form: Any, field: Field) -> None:
@@ -36,6 +40,8 @@ def address_field(label: str = "E-mail address", *, is_new: bool = False) -> Any
             raise ValidationError(str(error)) from None
         if is_new and site_settings().refuse_disposable and is_disposable(field.data):
             raise ValidationError(DISPOSABLE)
+        if is_new and is_at(field.data, site_settings().blocked_domains):
+            raise ValidationError(BLOCKED)
 
     return EmailField(label, [DataRequired("Write your e-mail address."), check], [one_line])
 
