@@ -20,10 +20,10 @@ from forum.discussion.posting import (
     appeal_decision,
     edit_comment,
     post_comment,
-    report_comment,
     toggle_reaction,
     withdraw_comment,
 )
+from forum.discussion.reporting import report_comment
 from forum.essays.essay import Essay
 from forum.essays.importing import import_essays
 from forum.essays.publishing import publish_essay

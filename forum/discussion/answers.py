@@ -11,7 +11,9 @@ from forum import clock
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, Presence, Verdict, state_word
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
+from forum.discussion.outcome import KEPT
 from forum.discussion.reasons import said
+from forum.discussion.report import Report
 from forum.discussion.rights import decision_on, may_read_newest, may_see
 from forum.discussion.thread import SHOWN_DEPTH, page_with
 from forum.essays.essay import Essay
@@ -91,6 +93,25 @@ def ask_again(form: ReportForm | AppealForm, act: str, comment: Comment, essay: 
     if wants_json():
         return jsonify(error=" ".join(words for errors in form.errors.values() for words in errors)), 422
     return render_template(f"discussion/{act}.html", form=form, comment=comment, essay=essay), 422
+
+
+def reported_before(form: ReportForm, earlier: Report, comment: Comment, essay: Essay) -> Answer:
+    """Answer a second report of the same wording: the same words are the same report, others must not be lost."""
+    sentence = reported_words(earlier)
+    if (form.reason.data, form.note.data) == (earlier.reason, earlier.note):
+        return done(comment, essay, sentence)
+    if wants_json():
+        return jsonify(error=sentence), 409
+    page = render_template(
+        "discussion/report.html", form=form, comment=comment, essay=essay, reported=sentence
+    )
+    return page, 409
+
+
+def reported_words(report: Report) -> str:
+    """Return what stands where a reader could report a comment that they reported before."""
+    looked = {"": "A moderator will look at it.", KEPT: "The moderators looked at it and kept it."}
+    return f"You reported this. {looked.get(report.outcome, '')}".strip()
 
 
 def posted(comment: Comment, essay: Essay) -> Answer:

@@ -1,9 +1,9 @@
-"""The writer's deeds: post, edit, withdraw, thank, report, appeal; each keeps the counters and writes its event."""
+"""The writer's deeds: post, edit, withdraw, thank, appeal; each keeps the counters and writes its event."""
 
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
@@ -21,10 +21,11 @@ from forum.discussion.comment import (
     is_in_edit_window,
     state_word,
 )
-from forum.discussion.event import note_event
+from forum.discussion.event import Event, note_event
+from forum.discussion.outcome import KEPT, answer_reports, overturn_reports, tell_reporters
 from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import brings_back_redacted
-from forum.discussion.report import Appeal, Report
+from forum.discussion.report import Appeal
 from forum.discussion.rights import decision_on, is_staff
 from forum.discussion.rules import ABOUT_WORDS
 from forum.discussion.screening import Refused, causes_for_words, refuse_if_too_fast
@@ -158,47 +159,6 @@ def toggle_reaction(user: User, comment: Comment) -> bool:
     return not taken_back
 
 
-def report_comment(reader: User, comment: Comment, reason: str, note: str) -> None:
-    """Record a reader's report of the shown wording, once; enough known readers fold it until it is looked at."""
-    number = comment.shown_number
-    if number is None:
-        return
-    mine = (Report.comment_id == comment.id) & (Report.revision == number)
-    if db.session.scalar(select(Report.id).where(mine, Report.user_id == reader.id)):
-        return
-    report = Report(comment_id=comment.id, revision=number, user_id=reader.id, reason=reason, note=note)
-    report.created_at = clock.now()
-    db.session.add(report)
-    comment.open_reports += 1
-    db.session.flush()
-    known = db.session.scalar(
-        select(func.count(Report.id))
-        .join(User, User.id == Report.user_id)
-        .where(mine, User.accepted_comments > 0)
-    )
-    if (known or 0) >= site_settings().reports_that_fold:
-        _fold(comment)
-    put_on_desk(comment)
-
-
-def _fold(comment: Comment) -> None:
-    """Take a reported comment out of sight until a moderator has looked, once for each wording.
-
-    The newest wording is what they decide about, also when it is a late edit that waits or was rejected.
-    """
-    shown, newest = comment.shown, comment.newest
-    reports = frozenset({Cause.REPORTS.value})
-    if shown is None or reports <= shown.causes:  # accepted after it was folded
-        return
-    watch, from_state = Watch(comment, shown, newest), state_word(comment, newest)
-    shown.causes = reports if shown is newest else shown.causes | reports
-    newest.causes = newest.causes | reports
-    newest.verdict = Verdict.HELD
-    comment.shown_number = None
-    settle(comment)
-    note_event("fold", None, comment, newest, watch, from_state=from_state)
-
-
 def appeal_decision(author: User, comment: Comment, words: str) -> None:
     """Ask for another look at the decision against one's comment; the caller has checked the right to it."""
     decision = decision_on(comment)
@@ -325,10 +285,13 @@ def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> No
     parent.shown_number = newest.number
     if appeal is not None:
         appeal.decided_at, appeal.outcome = clock.now(), "overturned"
+        overturn_reports(db.session.get_one(Event, appeal.event_id), watch)
+    answer_reports(parent, watch, KEPT)
     db.session.flush()
     db.session.expire(parent, ["shown"])
     settle(parent, is_news=True, decided_by=actor)
-    note_event("approve", actor, parent, newest, watch, from_state=from_state, waited_seconds=waited)
+    event = note_event("approve", actor, parent, newest, watch, from_state=from_state, waited_seconds=waited)
+    tell_reporters(event, parent)
 
 
 def waited_seconds(comment: Comment) -> int | None:

@@ -24,6 +24,7 @@ from forum.discussion.answers import (
     page_address,
     posted,
     posted_words,
+    reported_before,
     rewrite,
 )
 from forum.discussion.comment import Cause, Comment
@@ -37,12 +38,12 @@ from forum.discussion.posting import (
     lock_discussion,
     post_comment,
     posted_before,
-    report_comment,
     toggle_reaction,
     withdraw_comment,
     writer_of,
 )
 from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.reporting import report_by, report_comment
 from forum.discussion.rights import Act, may_see, rights
 from forum.discussion.screening import Refused
 from forum.essays.essay import Essay, find_essay
@@ -164,6 +165,8 @@ def report(comment_id: int) -> Answer:
     comment, essay, user = _fetch(comment_id, Act.REPORT)
     if not form.validate():
         return ask_again(form, "report", comment, essay)
+    if earlier := report_by(user, comment):
+        return reported_before(form, earlier, comment, essay)
     report_comment(user, comment, form.reason.data or "", form.note.data or "")
     db.session.commit()
     return done(comment, essay, "Thank you. A moderator will look at it.")

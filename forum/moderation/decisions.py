@@ -10,8 +10,9 @@ from forum.database import db
 from forum.discussion.change import Watch, put_back, rows_of, value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event, note_event
+from forum.discussion.outcome import answer_reports, count_open_reports, overturn_reports, tell_reporters
 from forum.discussion.posting import settle, waited_seconds
-from forum.discussion.report import Appeal, Report
+from forum.discussion.report import Appeal
 from forum.moderation.telling import tell_writer
 
 DEEDS = {
@@ -151,6 +152,9 @@ def restore(actor: User, comment: Comment) -> Event:
     for one in _since(decision):
         act.watch.add(*rows_of(one.changes))
         put_back(one.changes, OF_VERDICT)
+        if one is not decision and one.act in SUPERSEDED:
+            act.watch.add(one)
+            one.is_undone = True
     put_back(decision.changes, ("decided_at", "outcome", "open_reports"))
     return act.finish("restore", undoes=decision)
 
@@ -196,16 +200,12 @@ class Act:
         if appeal := open_appeal(self.comment):
             self.watch.add(appeal)
             appeal.decided_at, appeal.outcome = clock.now(), outcome
+            if outcome == "overturned":
+                overturn_reports(db.session.get_one(Event, appeal.event_id), self.watch)
 
     def answer_reports(self, outcome: str) -> None:
         """Answer every open report: the moderators agreed ("removed") or not ("kept")."""
-        if not self.comment.open_reports:
-            return
-        about = (Report.comment_id == self.comment.id) & (Report.outcome == "")
-        for report in db.session.scalars(select(Report).where(about).order_by(Report.id)):
-            self.watch.add(report)
-            report.decided_at, report.outcome = clock.now(), outcome
-        self.comment.open_reports = 0
+        answer_reports(self.comment, self.watch, outcome)
 
     def finish(
         self,
@@ -233,7 +233,8 @@ class Act:
             undoes=undoes,
             waited_seconds=self.waited if act in OVER_COMMENTS else None,
         )
-        tell_writer(event, comment, newest, undoes)
+        tell_writer(event, comment, newest)
+        tell_reporters(event, comment)
         return event
 
 

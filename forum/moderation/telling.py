@@ -11,6 +11,7 @@ from forum.database import db
 from forum.discussion.change import value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.event import Event
+from forum.discussion.outcome import follow_undo, is_told_apart
 from forum.discussion.reasons import said
 from forum.discussion.refusals import DAY
 from forum.discussion.rights import DECISIONS
@@ -23,13 +24,11 @@ News = tuple[str, str]
 """What happened, as a heading, and what there is to say about it."""
 
 
-def tell_writer(event: Event, comment: Comment, newest: CommentRevision, undoes: Event | None) -> None:
+def tell_writer(event: Event, comment: Comment, newest: CommentRevision) -> None:
     """Tell a writer what was decided about their comment; what is undone or restored at once was never said."""
     db.session.flush()
-    if undoes is not None and (event.act == "undo" or event.at - undoes.at < UNDO_WINDOW):
-        if undoes.act == "undo":
-            bring_back(f"event:{undoes.undoes_id}", event.at + UNDO_WINDOW)
-        retract([f"event:{undoes.id}"])
+    if event.undoes_id is not None and not is_told_apart(event):
+        follow_undo(event, "event")
         return
     say = _SAY.get(event.act)
     news = say(event, comment) if say and event.actor_id != comment.author_id else None
