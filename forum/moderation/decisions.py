@@ -233,8 +233,8 @@ class Act:
             undoes=undoes,
             waited_seconds=self.waited if act in OVER_COMMENTS else None,
         )
-        tell_writer(event, comment, newest)
         tell_reporters(event, comment)
+        tell_writer(event, comment, newest)
         return event
 
 

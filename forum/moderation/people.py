@@ -12,6 +12,7 @@ from forum.database import db
 from forum.discussion.change import Watch, put_back, rows_of
 from forum.discussion.comment import Comment, Presence, state_word
 from forum.discussion.event import Event, note_event
+from forum.discussion.outcome import REMOVED, tell_reporters
 from forum.discussion.posting import put_on_desk, settle
 from forum.discussion.refusals import CONFIRM_FIRST, reason_in_force
 from forum.discussion.report import Report
@@ -257,11 +258,12 @@ def _hide_comments(actor: User, user: User, made: Ban, event: Event) -> int:
         newest = comment.newest
         watch, from_state = Watch(comment, *reports.get(comment.id, [])), state_word(comment, newest)
         for report in reports.get(comment.id, []):
-            report.decided_at, report.outcome = made.created_at, "removed"
+            report.decided_at, report.outcome = made.created_at, REMOVED
         comment.presence, comment.ban_id, comment.open_reports = Presence.HIDDEN, made.id, 0
         settle(comment)
         part = note_event("ban", actor, comment, newest, watch, from_state=from_state, note=made.reason)
         part.part_of_id = event.id
+        tell_reporters(part, comment)
     return len(comments)
 
 
@@ -278,7 +280,9 @@ def _restore_comments(actor: User, hidden: Sequence[tuple[Comment, Event]], even
         watch, from_state = Watch(comment, *rows_of(hiding.changes)), state_word(comment, newest)
         put_back(hiding.changes)
         settle(comment)
-        note_event("unban", actor, comment, newest, watch, from_state=from_state).part_of_id = event.id
+        part = note_event("unban", actor, comment, newest, watch, from_state=from_state)
+        part.part_of_id = event.id
+        tell_reporters(part, comment)
         restored += 1
     return restored
 

@@ -11,7 +11,6 @@ from forum.database import db
 from forum.discussion.change import value_before
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.event import Event
-from forum.discussion.outcome import follow_undo, is_told_apart
 from forum.discussion.reasons import said
 from forum.discussion.refusals import DAY
 from forum.discussion.rights import DECISIONS
@@ -27,8 +26,8 @@ News = tuple[str, str]
 def tell_writer(event: Event, comment: Comment, newest: CommentRevision) -> None:
     """Tell a writer what was decided about their comment; what is undone or restored at once was never said."""
     db.session.flush()
-    if event.undoes_id is not None and not is_told_apart(event):
-        follow_undo(event, "event")
+    if event.undoes_id is not None and not _is_told_apart(event):
+        _follow_undo(event)
         return
     say = _SAY.get(event.act)
     news = say(event, comment) if say and event.actor_id != comment.author_id else None
@@ -71,6 +70,27 @@ def _ended_at_once(event: Event) -> Event | None:
         select(Event).where(mine, Event.id < event.id).order_by(Event.id.desc()).limit(1)
     )
     return last if last is not None and event.at - last.at < UNDO_WINDOW else None
+
+
+def _follow_undo(event: Event) -> None:
+    """Let what a writer was told of the act that an event takes back go; if that was an undo, it comes back.
+
+    What was restored long after it was said stays said: the restoring has a notice of its own.
+    """
+    while event.undoes_id is not None and not _is_told_apart(event):
+        back, event = event, db.session.get_one(Event, event.undoes_id)
+        subject = f"event:{event.id}"
+        if event.is_undone:
+            retract([subject])
+        else:
+            bring_back(subject, back.at + UNDO_WINDOW)
+
+
+def _is_told_apart(event: Event) -> bool:
+    """Tell whether an act takes back something that its writer has heard of, by a decision of its own."""
+    if event.undoes_id is None or event.act == "undo":
+        return False
+    return event.at - db.session.get_one(Event, event.undoes_id).at >= UNDO_WINDOW
 
 
 def _tell(
