@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
@@ -149,7 +150,7 @@ def decision_words(event: Event, comment: Comment) -> str:
 def undone_words(comment: Comment | None, essay: Essay) -> str:
     if comment is not None:
         return f"Undone. {comment.author.name}’s comment is as it was. {_state_words(comment)}"
-    state = "open" if essay.discussion_closed_at is None else "closed"
+    state = "open" if closing_of(essay, clock.now()) is None else "closed"
     return f"Undone. The discussion of {essay.title} is {state} again."
 
 

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import Page, db
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.reasons import offered
@@ -49,7 +50,7 @@ def queue() -> Answer:
     filters = Filters(
         cause_named(form.cause.data), form.essay_id, form.q.data or "", form.order.data == "newest"
     )
-    numbers = overview(user)
+    numbers, essay = overview(user), _chosen_essay(user, filters.essay_id)
     page = waiting(user, filters, page_number())
     if not page.rows and page.number > 1:
         return redirect(address("/moderation", page=None), 303)  # the last card of the last page was decided
@@ -65,7 +66,8 @@ def queue() -> Answer:
         parts=HELD_FOR,
         as_of=now.isoformat(),
         waited=how_long(now - numbers.oldest) if numbers.oldest else "",
-        essay=_chosen_essay(user, filters.essay_id),
+        essay=essay,
+        closed=closing_of(essay, now) if essay else None,
         posted=[] if page.rows else newest_posted(user),
         undoable=last_decision(user),
         reasons=offered(),

@@ -4,6 +4,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.change import Watch
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.posting import bump_thread
@@ -30,7 +31,7 @@ def close_discussion(actor: User, essay: Essay, note: str) -> Event:
 
     Raises: NotPossible, when it is closed.
     """
-    if essay.discussion_closed_at is not None:
+    if closing_of(essay, clock.now()) is not None:
         raise NotPossible("This discussion is closed already.")
     watch, from_state = Watch(essay), state_of(essay)
     essay.discussion_closed_at, essay.closing_note = clock.now(), note
@@ -38,20 +39,22 @@ def close_discussion(actor: User, essay: Essay, note: str) -> Event:
 
 
 def reopen_discussion(actor: User, essay: Essay) -> Event:
-    """Let people comment again.
+    """Let people comment again; a rule that would close it then does so no more.
 
     Raises: NotPossible, when it is open.
     """
-    if essay.discussion_closed_at is None:
+    if closing_of(essay, clock.now()) is None:
         raise NotPossible("This discussion is open already.")
     watch, from_state = Watch(essay), state_of(essay)
     essay.discussion_closed_at, essay.closing_note = None, ""
+    if closing_of(essay, clock.now()) is not None:
+        essay.kept_open_at = clock.now()
     return finish_essay("reopen", actor, essay, watch, from_state)
 
 
 def state_of(essay: Essay) -> str:
     """Return the one word for whether people may comment, as the events record it."""
-    return "closed" if essay.discussion_closed_at else "open"
+    return "closed" if closing_of(essay, clock.now()) else "open"
 
 
 def finish_essay(

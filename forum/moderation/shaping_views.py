@@ -6,7 +6,9 @@ from typing import Any
 from flask import Blueprint, jsonify, render_template
 from werkzeug.wrappers import Response
 
+from forum import clock
 from forum.accounts.user import User
+from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.rights import Act
@@ -41,7 +43,7 @@ def close(essay_id: int) -> Answer:
     if not form.validate():
         if wants_json():
             return jsonify(error=" ".join(form.note.errors)), 422
-        return render_template("moderation/close.html", form=form, essay=essay), 422
+        return render_template("moderation/close.html", form=form, essay=essay, closed=closing_of(essay, clock.now())), 422
     return change_discussion(essay, lambda: shaping.close_discussion(user, essay, form.note.data or ""))
 
 
