@@ -1,6 +1,8 @@
 """Merging a comment with another that says the same: one of them goes, and what readers gave it is the other's."""
 
-from sqlalchemy import delete, literal, or_, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, literal, or_, select
 
 from forum.accounts.user import User
 from forum.database import db, insert_from
@@ -72,12 +74,13 @@ def _hang_answers_below(comment: Comment, target: Comment, watch: Watch) -> None
 def _give_thanks(comment: Comment, target_id: int) -> None:
     """Add who thanked the one and neither thanked nor wrote the other; they are remembered as its own."""
     writer = select(Comment.author_id).where(Comment.id == target_id).scalar_subquery()
-    theirs = select(
+    values: list[ColumnElement[Any]] = [
         literal(target_id).label("comment_id"),
         Reaction.user_id.label("user_id"),
         Reaction.created_at.label("created_at"),
         literal(comment.id).label("merged_from_id"),
-    ).where(Reaction.comment_id == comment.id, Reaction.user_id != writer)
+    ]
+    theirs = select(*values).where(Reaction.comment_id == comment.id, Reaction.user_id != writer)
     added = db.session.scalars(insert_from(Reaction, theirs).returning(Reaction.user_id)).all()
     _count_thanks(target_id, len(added))
 
@@ -85,7 +88,9 @@ def _give_thanks(comment: Comment, target_id: int) -> None:
 def _take_thanks_back(comment: Comment, target_id: int) -> None:
     """Take away exactly the thanks that came with a comment, but for those that their readers took back since."""
     came = delete(Reaction).where(Reaction.comment_id == target_id, Reaction.merged_from_id == comment.id)
-    gone = db.session.scalars(came.returning(Reaction.user_id).execution_options(synchronize_session=False)).all()
+    gone = db.session.scalars(
+        came.returning(Reaction.user_id).execution_options(synchronize_session=False)
+    ).all()
     _count_thanks(target_id, -len(gone))
 
 

@@ -168,7 +168,9 @@ def _replant(comments: Sequence[Comment], old_essay_id: int) -> None:
     seen = sum(int(one.visible) + one.visible_below for one in comments)
     if above:
         change_counters(Comment, *above, visible_below=Comment.visible_below - seen)
-    thread = literal(parent.root_comment_id) if parent else case((Comment.id == first.id, None), else_=first.id)
+    thread = (
+        literal(parent.root_comment_id) if parent else case((Comment.id == first.id, None), else_=first.id)
+    )
     moved = (
         update(Comment)
         .where(_subtrees(comments))

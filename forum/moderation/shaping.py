@@ -1,21 +1,54 @@
-"""What makes a discussion good: pin a thread, mark the author's pick, close a discussion with a note."""
+"""What makes a discussion good: pin a thread, mark the author's pick, close a thread or a discussion with a note."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import db
+from forum.database import Base, db
 from forum.discussion.change import Watch
 from forum.discussion.closing import closing_of
-from forum.discussion.comment import Comment
+from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.posting import bump_thread
 from forum.essays.essay import Essay
+from forum.moderation.decisions import Act as BegunAct
 from forum.moderation.decisions import NotPossible, begin
+from forum.moderation.merging import settle_thanks
+from forum.moderation.moving import Stood, settle_places
+from forum.moderation.redaction import settle_words
+
+
+class Shape:
+    """How comments hang, are merged, pinned and worded before an act that puts fields of theirs back."""
+
+    def __init__(self, rows: Iterable[Base]) -> None:
+        """Remember the given rows as they are."""
+        rows = list(rows)
+        self._stood = [Stood.of(row) for row in rows if isinstance(row, Comment)]
+        self._merged = {row: row.merged_into_id for row in rows if isinstance(row, Comment)}
+        self._sources = {row: row.source for row in rows if isinstance(row, CommentRevision)}
+
+    def settle(self, act: BegunAct) -> None:
+        """Bring in line what follows from those fields as they are now.
+
+        Raises: NotPossible, where a comment cannot hang where it hung before.
+        """
+        settle_places(self._stood)
+        for comment, merged_before in self._merged.items():
+            settle_thanks(comment, merged_before)
+            if comment.pinned_at is not None:
+                _take_down_others(act, comment)
+        settle_words(act.comment, self._sources)
 
 
 def pin(actor: User, comment: Comment) -> Event:
-    """Put a thread at the top of its discussion, or take it down again."""
+    """Put a thread at the top of its discussion, in the place of one that was pinned before, or take it down again."""
     act = begin(actor, comment)
     comment.pinned_at = None if comment.pinned_at else clock.now()
+    if comment.pinned_at:
+        _take_down_others(act, comment)
     return act.finish("pin" if comment.pinned_at else "unpin")
 
 
@@ -24,6 +57,30 @@ def feature(actor: User, comment: Comment) -> Event:
     act = begin(actor, comment)
     comment.featured_at = None if comment.featured_at else clock.now()
     return act.finish("feature" if comment.featured_at else "unfeature")
+
+
+def close_thread(actor: User, comment: Comment, note: str) -> Event:
+    """Let only staff answer in the thread that a comment begins; `note` is shown below it.
+
+    Raises: NotPossible, when it is closed.
+    """
+    if comment.closed_at is not None:
+        raise NotPossible("This thread is closed already.")
+    act = begin(actor, comment)
+    comment.closed_at, comment.closing_note = clock.now(), note
+    return act.finish("close-thread", note=note)
+
+
+def reopen_thread(actor: User, comment: Comment) -> Event:
+    """Let readers answer again in the thread that a comment begins.
+
+    Raises: NotPossible, when it is open.
+    """
+    if comment.closed_at is None:
+        raise NotPossible("This thread is open already.")
+    act = begin(actor, comment)
+    comment.closed_at, comment.closing_note = None, ""
+    return act.finish("reopen-thread")
 
 
 def close_discussion(actor: User, essay: Essay, note: str) -> Event:
@@ -84,3 +141,11 @@ def finish_essay(
         take_out_of_force(undoes)
     bump_thread(essay.id)
     return event
+
+
+def _take_down_others(act: BegunAct, comment: Comment) -> None:
+    """Take down what else is pinned in the discussion, in the same act: one thread is at its top."""
+    pinned = (Comment.essay_id == comment.essay_id) & Comment.pinned_at.is_not(None)
+    for other in db.session.scalars(select(Comment).where(pinned, Comment.id != comment.id)):
+        act.watch.add(other)
+        other.pinned_at = None

@@ -1,6 +1,6 @@
 """What a reader should hear about: a line in their inbox, and in time a mail."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,10 @@ from forum.database import Base, BigId, Id, Line, Moment, Prose, UtcDateTime, db
 from forum.notifications.watch import MutedPerson, ThreadWatch
 from forum.outbox.message import Message
 from forum.subscriptions.letters import Letter
+
+WORDS_GONE = "What this mail said is not kept any more: words of a comment were taken out."
+AT_ONCE = 500
+"""Subjects in one statement."""
 
 
 class Notice(Base):
@@ -170,6 +174,24 @@ def bring_back(subject: str, not_before: datetime) -> None:
 def reword(subject: str, words: str) -> None:
     """Let the notices of one subject say what readers see now, also in mails that are still to be written."""
     _change((Notice.subject == subject) & (Notice.words != words), words=words)
+
+
+def rewrite(subjects: Sequence[str], words: Mapping[str, str]) -> None:
+    """Let the notices of these subjects say, and quote, other words for the given ones; also those that are retracted.
+
+    Mails with the old words that have not left are written anew; those that have left lose their words here.
+    """
+    for at in range(0, len(subjects), AT_ONCE):
+        about = Notice.subject.in_(subjects[at : at + AT_ONCE])
+        for old, new in words.items():
+            holding = about & ((Notice.words == old) | (Notice.quote == old))
+            _take_mails_back(holding)
+            left = select(Notice.mailed_as).where(holding, Notice.mailed_as.is_not(None))
+            gone = update(Message).where(Message.message_id.in_(left), Message.mailing_id.is_(None))
+            gone = gone.values(text=WORDS_GONE, html=WORDS_GONE)
+            db.session.execute(gone.execution_options(synchronize_session=False))
+            _change(about & (Notice.words == old), words=new)
+            _change(about & (Notice.quote == old), quote=new)
 
 
 def unread_count(user: User) -> int:
