@@ -218,6 +218,8 @@ class Act:
     ) -> Event:
         """Bring counters and notices in line, write the event, and tell who is concerned."""
         comment, newest = self.comment, self.comment.newest
+        if undoes is not None:
+            count_open_reports(comment)
         db.session.flush()
         db.session.expire(comment, ["newest", "shown"])
         settle(comment, is_news=is_news, decided_by=self.actor)
