@@ -1,8 +1,10 @@
-"""When a discussion is over: closed by somebody, or by a rule and the date, without a job."""
+"""When a discussion or a thread is over: closed by somebody, or by a rule and the date, without a job."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from forum.database import db
+from forum.discussion.comment import Comment
 from forum.discussion.rules import rule
 from forum.essays.essay import Essay
 
@@ -28,6 +30,12 @@ def closing_of(essay: Essay, now: datetime) -> Closing | None:
     ends = [_end("close-age", essay.published_at), _end("close-silent", spoken)]
     over = [end for end in ends if end is not None and end.at <= now]
     return min(over, key=lambda end: end.at, default=None)
+
+
+def thread_closing_of(comment: Comment) -> Closing | None:
+    """Return how the thread that a comment is in ended, None while it goes on. At most one query."""
+    root = comment if comment.root_id is None else db.session.get(Comment, comment.root_id)
+    return Closing(root.closed_at, root.closing_note) if root is not None and root.closed_at else None
 
 
 def _end(code: str, since: datetime) -> Closing | None:

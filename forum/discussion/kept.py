@@ -20,7 +20,7 @@ from forum.discussion.posting import (
     posted_before,
     writer_of,
 )
-from forum.discussion.refusals import why_not
+from forum.discussion.refusals import why_not, why_thread_closed
 from forum.discussion.rights import Act, rights
 from forum.discussion.screening import Refused
 from forum.essays.essay import Essay
@@ -75,7 +75,9 @@ def post_kept(user: User, kept: str = "") -> str | None:
     row = find_kept(kept) if kept else None
     if row is None:
         return None
-    lock_discussion(user.id, row.essay_id, writer_of(row.parent_id or 0))
+    parent = db.session.get(Comment, row.parent_id) if row.parent_id else None
+    essay_id = parent.essay_id if parent is not None else row.essay_id  # the thread may have been moved since
+    lock_discussion(user.id, essay_id, writer_of(row.parent_id or 0))
     db.session.refresh(row)
     if row.comment_id is not None:
         return f"/comments/{row.comment_id}"
@@ -83,15 +85,13 @@ def post_kept(user: User, kept: str = "") -> str | None:
         if first_wording(earlier).source == row.source:
             return earlier.address
         row.form_token = secrets.token_urlsafe(16)
-    essay = db.session.get_one(Essay, row.essay_id)
-    parent = db.session.get(Comment, row.parent_id) if row.parent_id else None
+    essay = db.session.get_one(Essay, essay_id)
     now = clock.now()
     may = rights(user, essay, parent, now)
     if (Act.REPLY if parent else Act.COMMENT) not in may:
         gone = parent is not None and not parent.visible
-        flash(
-            "The comment you were answering has been removed." if gone else why_not(user, essay, now), "warn"
-        )
+        closed = why_thread_closed(parent) or why_not(user, essay, now)
+        flash("The comment you were answering has been removed." if gone else closed, "warn")
         return f"{essay.path}/write?kept={kept}"
     try:
         comment = post_comment(user, essay, render_comment(row.source), row.form_token, parent)

@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from forum.accounts.user import Standing, User
 from forum.database import db
-from forum.discussion.closing import closing_of
+from forum.discussion.closing import closing_of, thread_closing_of
+from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.rights import is_for_supporters
 from forum.essays.essay import Access, CommentPolicy, Essay
@@ -16,6 +17,7 @@ from forum.subscriptions.tier import tiers
 DAY = "%-d %B %Y"
 AUTHOR_ONLY = "Only the author writes under this essay."
 SUPPORTERS_ONLY = "Comments on this essay are for supporters."
+THREAD_CLOSED = "This thread is closed."
 STILL_READS = "You can still read."
 CONFIRM_FIRST = "Read it and confirm, then you can write again."
 
@@ -37,6 +39,12 @@ def why_nobody(essay: Essay, now: datetime) -> str | None:
 def why_no_stranger(essay: Essay, now: datetime) -> str | None:
     """Return why nobody who signs in or up need begin to write, None where some of them may comment."""
     return why_nobody(essay, now) or (AUTHOR_ONLY if essay.comments == CommentPolicy.AUTHOR_ONLY else None)
+
+
+def why_thread_closed(comment: Comment | None) -> str | None:
+    """Return why nobody but staff may answer in the thread of a comment, None where it goes on."""
+    closing = thread_closing_of(comment) if comment is not None else None
+    return f"{THREAD_CLOSED} {closing.note}".strip() if closing else None
 
 
 def why_not(user: User, essay: Essay, now: datetime) -> str:

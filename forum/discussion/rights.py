@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from forum.accounts.user import Role, Standing, User
 from forum.database import db
-from forum.discussion.closing import closing_of
+from forum.discussion.closing import closing_of, thread_closing_of
 from forum.discussion.comment import Cause, Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal
@@ -93,6 +93,8 @@ def is_editable(comment: Comment) -> bool:
     """Tell whether the state of a comment lets its writer change it, if they may write at all. No query."""
     if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
         return False
+    if comment.merged_into_id is not None:
+        return False
     return comment.presence == Presence.LIVE or not _has_open_appeal(comment)
 
 
@@ -139,7 +141,7 @@ def _towards(
         allowed |= _over_own_words(user, essay, comment, in_general, now)
     may_reply = Act.REPLY in in_general or _may_go_on_in(user, essay, comment, now)
     answerable = comment.visible or (Act.MODERATE in in_general and comment.is_waiting)
-    if may_reply and answerable:
+    if may_reply and answerable and _may_write_in_thread(comment, in_general):
         allowed.add(Act.REPLY)
     if comment.visible and not own:
         allowed |= in_general & {Act.REACT, Act.REPORT}
@@ -165,9 +167,14 @@ def _over_own_words(
     if refused and not _has_open_appeal(comment) and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)
     may_write = Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now)
-    if may_write and is_editable(comment):
+    if may_write and is_editable(comment) and _may_write_in_thread(comment, in_general):
         allowed.add(Act.EDIT)
     return allowed
+
+
+def _may_write_in_thread(comment: Comment, in_general: frozenset[Act]) -> bool:
+    """Tell whether the thread of a comment goes on, at least for this person: staff write in a closed one too."""
+    return Act.MODERATE in in_general or thread_closing_of(comment) is None
 
 
 def _has_open_appeal(comment: Comment) -> bool:

@@ -42,7 +42,7 @@ from forum.discussion.posting import (
     withdraw_comment,
     writer_of,
 )
-from forum.discussion.refusals import why_nobody, why_not
+from forum.discussion.refusals import why_nobody, why_not, why_thread_closed
 from forum.discussion.reporting import report_by, report_comment
 from forum.discussion.rights import Act, may_see, rights
 from forum.discussion.screening import Refused
@@ -65,10 +65,11 @@ KEPT_AN_HOUR = 20
 MOST_AN_HOUR = {Act.EDIT: 30, Act.REPORT: 20, Act.REACT: 200, Act.APPEAL: 10}
 """More than a person does by hand; each stores a row or makes somebody look."""
 
-NOT_HERE = "The comment you answer is not in this discussion. Post to the essay instead?"
+INSTEAD = "Post to the essay instead?"
+NOT_HERE = f"The comment you answer is not in this discussion. {INSTEAD}"
 SENT_BEFORE = "This form was posted before, with other words. Post these as a new comment?"
 WITHDRAWN = "This essay was withdrawn while you wrote. Your words are below: copy what you want to keep."
-REMOVED = "The comment you were answering has been removed. Post to the essay instead?"
+REMOVED = f"The comment you were answering has been removed. {INSTEAD}"
 
 blueprint = Blueprint("discussion", __name__)
 signed_in.connect(post_kept)
@@ -211,9 +212,11 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
     may = rights(user, essay, parent, clock.now())
     if parent is not None and Act.REPLY not in may and Act.COMMENT in may:
         form.parent_id.data = ""
-        return compose(form, essay, 409, [REMOVED])
+        closed = why_thread_closed(parent)
+        return compose(form, essay, 409, [f"{closed} {INSTEAD}" if closed else REMOVED])
     if (Act.REPLY if parent else Act.COMMENT) not in may:
-        return compose(form, essay, 403, [why_not(user, essay, clock.now())])
+        why = why_thread_closed(parent) or why_not(user, essay, clock.now())
+        return compose(form, essay, 403, [why])
     try:
         comment = post_comment(user, essay, words, form_token, parent)
         db.session.commit()
@@ -238,12 +241,12 @@ def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
 
     That a discussion is over is said at once.
     """
-    if sentence := why_nobody(essay, clock.now()):
+    parent = _parent(form, essay)
+    if sentence := why_nobody(essay, clock.now()) or why_thread_closed(parent):
         return compose(form, essay, 403, [sentence])
     limit("keep", visitor_key(), KEPT_AN_HOUR, timedelta(hours=1))
     if joins:
         limit_mails(form.email.data)
-    parent = _parent(form, essay)
     form_token = form.form_token.data or new_form_token()
     token = keep_comment(essay, parent.id if parent else None, form.body.data or "", form_token)
     if joins:
