@@ -25,6 +25,7 @@ from forum.essays.release import blueprint as essay_release
 from forum.moderation.batch import Batch  # noqa: F401
 from forum.moderation.desk_views import blueprint as desk
 from forum.moderation.log_views import blueprint as moderation_log
+from forum.moderation.people_views import blueprint as people
 from forum.moderation.second_look import SecondLook  # noqa: F401
 from forum.moderation.shaping_views import blueprint as shaping
 from forum.moderation.views import blueprint as moderation
@@ -62,6 +63,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     moderation,
     moderation_log,
     shaping,
+    people,
     admin,
     admin_site,
     admin_mail,

@@ -41,6 +41,7 @@ from forum.admin.people import (
     is_only_admin,
 )
 from forum.database import db
+from forum.discussion.refusals import reason_in_force
 from forum.moderation.people import write_note
 from forum.moderation.people_forms import NoteForm, ReasonForm
 from forum.moderation.said import last_comments
@@ -225,6 +226,7 @@ def _detail(
         failed=failed,
         act=act,
         problems=problems or [],
+        reason=reason_in_force(user, now),
         is_only_admin=is_only_admin(user),
         subscription=db.session.get(Subscription, user.id),
         subscription_words=subscriptions_in_words([user], names, now)[user.id],

@@ -18,7 +18,7 @@ from forum.discussion.refusals import CONFIRM_FIRST, reason_in_force
 from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
-from forum.moderation.standing import NotDone, lock_people, note_on_person, subject, why_not
+from forum.moderation.standing import NOT_YOUR_BAN, NotDone, lock_people, note_on_person, subject, why_not
 from forum.moderation.telling import tell_person
 from forum.moderation.undo import later_events, why_not_undo
 from forum.outbox.message import drop_unsent
@@ -159,7 +159,7 @@ def lift_ban(actor: User, user: User, reason: str) -> Event:
     if lifted is None and not was_banned:
         raise NotDone("This person is not banned any more.")
     if not may_lift(actor, lifted):
-        raise NotDone("Only an admin may lift a ban that somebody else made.")
+        raise NotDone(NOT_YOUR_BAN)
     watch = Watch(user, lifted)
     hidden = _lock_hidden_by(lifted) if lifted else []
     _forget_the_others(lifted, [comment.id for comment, _ in hidden], watch)

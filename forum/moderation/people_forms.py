@@ -153,6 +153,13 @@ class NoteForm(ReasonForm):
         return self.note.data or ""
 
 
+class ConfirmForm(Form):
+    """That a person read a warning: which, and where they go on."""
+
+    seen = StringField()
+    next = StringField()
+
+
 def _first_moment(day: Any) -> datetime:
     return datetime.combine(day, time(), UTC)
 

@@ -15,6 +15,8 @@ MODERATORS_MAY = frozenset({"warn", "hold", "release"})
 AUTHORS_MAY = MODERATORS_MAY | {"suspend", "unsuspend", "ban", "unban"}
 """The acts on readers; admins may the same, and on those who work here as well."""
 
+NOT_YOUR_BAN = "Only an admin may lift a ban that somebody else made."
+
 
 class NotDone(Exception):
     """Why an act on a person was not done, as one sentence for whoever tried."""
@@ -36,9 +38,12 @@ def why_not(act: str, actor: User, user: User, now: datetime) -> str | None:
     return None
 
 
-def why_not_undo_on_person(actor: User, event: Event) -> str | None:
-    """Return why the actor may not take back an act on a person, or do it again: who may do it may undo it."""
-    return why_not(_first(event).act, actor, event.person, clock.now()) if event.person else None
+def why_not_undo_on_person(actor: User, event: Event, user: User) -> str | None:
+    """Return why the actor may not take back an act on this person, or do it again: who may do it may undo it."""
+    first = _first(event)
+    if first.act in ("ban", "unban") and first.actor_id != actor.id and not actor.is_admin:
+        return NOT_YOUR_BAN
+    return why_not(first.act, actor, user, clock.now())
 
 
 def may_manage(actor: User | None, now: datetime) -> bool:

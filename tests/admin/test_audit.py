@@ -24,9 +24,9 @@ def test_the_log_says_who_did_what_to_whom_and_why_newest_first(cast: Cast) -> N
 
 def test_the_log_is_narrowed_by_act_and_by_who_did_it_or_whom_it_befell(cast: Cast) -> None:
     reader_id, other_id = cast.reader.user_id, cast.other_reader.user_id
-    cast.admin.post(f"/admin/users/{reader_id}/hold", {"reason": "One."})
-    cast.admin.post(f"/admin/users/{other_id}/hold", {"reason": "Two."})
-    cast.author.post(f"/admin/users/{reader_id}/ban", {"reason": "Three."})
+    cast.admin.post(f"/moderation/people/{reader_id}/hold", {"reason": "One."})
+    cast.admin.post(f"/moderation/people/{other_id}/hold", {"reason": "Two."})
+    cast.author.post(f"/moderation/people/{reader_id}/ban", {"reason": "Three."})
     admin = cast.admin
     assert rows(admin, f"/admin/audit?person=id:{reader_id}") == ["Three.", "One."]
     assert rows(admin, "/admin/audit?person=other.reader@mail.example") == ["Two."]

@@ -20,7 +20,7 @@ def test_the_page_lists_exactly_what_would_be_hidden_and_the_button_counts_it(ca
     user_id = cast.user("a spammer")
     ids = {state: comment_by(cast.app, user_id, cast.essay_id, state) for state in STATES}
     other = comment_by(cast.app, cast.reader.user_id, cast.essay_id, "shown")
-    page = cast.admin.get(f"/admin/users/{user_id}/ban")
+    page = cast.admin.get(f"/moderation/people/{user_id}/ban")
     live = {ids["shown"], ids["waiting"], ids["rejected"]}
     assert {int(one) for one in re.findall(r'href="/comments/(\d+)"', page.text)} == live
     assert other not in live
@@ -28,39 +28,39 @@ def test_the_page_lists_exactly_what_would_be_hidden_and_the_button_counts_it(ca
     assert states(cast.app)[ids["shown"]][0] == Presence.LIVE  # looking changes nothing
 
     form = {"reason": WHY, "hide_comments": "yes"}
-    answer = cast.admin.post(f"/admin/users/{user_id}/ban", form)
+    answer = cast.admin.post(f"/moderation/people/{user_id}/ban", form)
     assert answer.location == f"/admin/users/{user_id}"
     assert "a spammer is banned. 3 comments are hidden." in words(cast.admin.get(answer.location))
     with cast.app.app_context():
         assert set(db.session.scalars(select(Comment.id).where(Comment.ban_id.is_not(None)))) == live
 
-    page = cast.admin.get(f"/admin/users/{user_id}/ban")
+    page = cast.admin.get(f"/moderation/people/{user_id}/ban")
     assert "Lift the ban and bring back 3 comments" in words(page)
-    cast.admin.post(f"/admin/users/{user_id}/unban", {"reason": "Wrong person."})
+    cast.admin.post(f"/moderation/people/{user_id}/unban", {"reason": "Wrong person."})
     with cast.app.app_context():
         here = select(Comment.id).where(Comment.presence == Presence.LIVE, Comment.author_id == user_id)
         assert set(db.session.scalars(here)) == live
 
 
 def test_a_banned_person_reads_but_does_not_write_and_is_told_why(cast: Cast) -> None:
-    cast.admin.post(f"/admin/users/{cast.reader.user_id}/ban", {"reason": WHY, "hide_comments": "no"})
+    cast.admin.post(f"/moderation/people/{cast.reader.user_id}/ban", {"reason": WHY, "hide_comments": "no"})
     assert cast.reader.comment(cast.slug, "Still here").status_code == 403
     page = cast.reader.get(f"/essays/{cast.slug}")
     assert page.status_code == 200
     assert "Spam under every essay" in words(page)
-    cast.admin.post(f"/admin/users/{cast.reader.user_id}/unban", {"reason": "Wrong person."})
+    cast.admin.post(f"/moderation/people/{cast.reader.user_id}/unban", {"reason": "Wrong person."})
     assert cast.reader.comment(cast.slug, "Back again").status_code == 303
 
 
 def test_the_button_that_leaves_the_comments_leaves_them(cast: Cast) -> None:
     made = comment_by(cast.app, cast.reader.user_id, cast.essay_id, "shown")
-    cast.admin.post(f"/admin/users/{cast.reader.user_id}/ban", {"reason": WHY, "hide_comments": "no"})
+    cast.admin.post(f"/moderation/people/{cast.reader.user_id}/ban", {"reason": WHY, "hide_comments": "no"})
     assert states(cast.app)[made][0] == Presence.LIVE
     assert cast.read(User, cast.reader.user_id).standing(clock.now()) == Standing.BANNED
 
 
 def test_an_author_bans_a_reader_and_lifts_it_on_the_same_pages(cast: Cast) -> None:
-    path = f"/admin/users/{cast.reader.user_id}/ban"
+    path = f"/moderation/people/{cast.reader.user_id}/ban"
     comment_by(cast.app, cast.reader.user_id, cast.essay_id, "shown")
     page = cast.author.get(path)
     assert "Ban and hide 1 comment" in words(page)
@@ -68,7 +68,7 @@ def test_an_author_bans_a_reader_and_lifts_it_on_the_same_pages(cast: Cast) -> N
     answer = cast.author.post(path, {"reason": WHY, "hide_comments": "yes"})
     assert (answer.status_code, answer.location) == (303, path)
     assert "reader@mail.example" not in cast.author.get(path).text
-    lift = cast.author.post(f"/admin/users/{cast.reader.user_id}/unban", {"reason": "A mistake."})
+    lift = cast.author.post(f"/moderation/people/{cast.reader.user_id}/unban", {"reason": "A mistake."})
     assert (lift.status_code, lift.location) == (303, path)
     assert cast.read(User, cast.reader.user_id).banned_at is None
 
@@ -77,17 +77,17 @@ def test_an_author_bans_a_reader_and_lifts_it_on_the_same_pages(cast: Cast) -> N
 def test_an_author_bans_nobody_who_works_here(cast: Cast, role: Role) -> None:
     whom = cast.user("a colleague", role)
     for answer in (
-        cast.author.get(f"/admin/users/{whom}/ban"),
-        cast.author.post(f"/admin/users/{whom}/ban", {"reason": WHY}),
+        cast.author.get(f"/moderation/people/{whom}/ban"),
+        cast.author.post(f"/moderation/people/{whom}/ban", {"reason": WHY}),
     ):
         assert answer.status_code == 403
         assert "Only an admin may ban someone who works here." in words(answer)
-    assert cast.admin.post(f"/admin/users/{whom}/ban", {"reason": WHY}).status_code == 303
+    assert cast.admin.post(f"/moderation/people/{whom}/ban", {"reason": WHY}).status_code == 303
 
 
 def test_an_author_who_is_suspended_bans_nobody(cast: Cast) -> None:
     cast.change(User, cast.author.user_id, banned_at=clock.now())
-    assert cast.author.get(f"/admin/users/{cast.reader.user_id}/ban").status_code == 403
+    assert cast.author.get(f"/moderation/people/{cast.reader.user_id}/ban").status_code == 403
 
 
 def test_an_author_cannot_lift_what_an_admin_did_and_is_told_so(cast: Cast) -> None:
@@ -105,10 +105,10 @@ def test_an_author_sees_no_words_that_were_never_theirs_to_read(cast: Cast) -> N
     user_id = cast.user("a spammer")
     comment_by(cast.app, user_id, paid, "shown")
     comment_by(cast.app, user_id, cast.essay_id, "waiting")
-    page = words(cast.author.get(f"/admin/users/{user_id}/ban"))
+    page = words(cast.author.get(f"/moderation/people/{user_id}/ban"))
     assert "Ban and hide 2 comments" in page
     assert page.count("Comment number") == 1
-    assert words(cast.admin.get(f"/admin/users/{user_id}/ban")).count("Comment number") == 2
+    assert words(cast.admin.get(f"/moderation/people/{user_id}/ban")).count("Comment number") == 2
 
 
 def test_an_author_sees_of_others_discussions_what_readers_see(cast: Cast) -> None:
@@ -116,15 +116,15 @@ def test_an_author_sees_of_others_discussions_what_readers_see(cast: Cast) -> No
     comment = comment_id(cast.reader.comment(cast.slug, "The words that readers see."))
     cast.change(Comment, comment, replies=1)  # an answered comment is edited late: the new words wait
     cast.reader.post(f"/comments/{comment}/edit", {"body": "The words that wait.", "revision": "1"})
-    page = words(other.get(f"/admin/users/{cast.reader.user_id}/ban"))
+    page = words(other.get(f"/moderation/people/{cast.reader.user_id}/ban"))
     assert "The words that readers see." in page
     assert "The words that wait." not in page
     cast.change(Essay, cast.essay_id, withdrawn_at=clock.now())
-    assert "The words that readers see." not in words(other.get(f"/admin/users/{cast.reader.user_id}/ban"))
+    assert "The words that readers see." not in words(other.get(f"/moderation/people/{cast.reader.user_id}/ban"))
 
 
 def test_banning_a_banned_person_again_says_so(cast: Cast) -> None:
-    path = f"/admin/users/{cast.reader.user_id}/ban"
+    path = f"/moderation/people/{cast.reader.user_id}/ban"
     cast.admin.post(path, {"reason": WHY})
     answer = cast.admin.post(path, {"reason": "Once more."})
     assert answer.status_code == 422
@@ -135,7 +135,7 @@ def test_the_ban_page_takes_the_same_number_of_queries_for_few_comments_and_for_
     from tests.admin.test_users import queries
 
     user_id = cast.user("a spammer")
-    path = f"/admin/users/{user_id}/ban"
+    path = f"/moderation/people/{user_id}/ban"
     for _ in range(2):
         comment_by(cast.app, user_id, cast.essay_id, "shown")
     few = queries(cast, cast.admin, path), queries(cast, cast.admin, f"/admin/users/{user_id}")

@@ -383,7 +383,7 @@ def test_what_people_typed_is_shown_as_text_only(cast: Cast) -> None:
         assert session is not None
         session.device = evil
         db.session.commit()
-    for path in (f"/admin/users/{user_id}", f"/admin/users/{user_id}/ban", "/admin/audit", "/admin/users"):
+    for path in (f"/admin/users/{user_id}", f"/moderation/people/{user_id}/ban", "/admin/audit", "/admin/users"):
         page = admin.get(path).text
         assert "<script>alert" not in page
         assert "<i>Name" not in page

@@ -175,7 +175,7 @@ def test_the_list_takes_the_same_number_of_queries_for_few_people_and_for_many(c
 def test_names_and_reasons_are_shown_as_text_only(cast: Cast) -> None:
     evil = '"><img src=x onerror=alert(1)>'
     user_id = cast.user("<b>Bold</b> one", is_held=True, standing_reason=evil)
-    for path in ("/admin/users", f"/admin/users/{user_id}", f"/admin/users/{user_id}/ban"):
+    for path in ("/admin/users", f"/admin/users/{user_id}", f"/moderation/people/{user_id}/ban"):
         page = cast.admin.get(path).text
         assert "<b>Bold" not in page
         assert "<img src=x" not in page

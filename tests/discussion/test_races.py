@@ -136,7 +136,7 @@ def test_after_a_close_or_a_ban_nothing_is_posted(cast: Cast, act: str) -> None:
             stop = act_of(cast.author, f"/moderation/essays/{essay}/close", {})
         else:
             form = {"reason": "Advertising.", "hide_comments": "yes"}
-            stop = act_of(cast.admin, f"/admin/users/{person.user_id}/ban", form)
+            stop = act_of(cast.admin, f"/moderation/people/{person.user_id}/ban", form)
         stopped, posted = together([stop, say(person, cast, "At the last moment.", slug=slug)])
         assert stopped.status_code == 303
         assert posted.status_code in (303, 403)

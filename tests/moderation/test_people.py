@@ -228,7 +228,7 @@ def test_a_ban_while_its_person_posts_leaves_nothing_of_theirs_to_see(cast: Cast
         start.wait()
         time.sleep(round_number * 0.02)  # earlier or later among the posts
         form = {"reason": WHY, "hide_comments": "yes"}
-        return admin.post(f"/admin/users/{reader.user_id}/ban", form).status_code
+        return admin.post(f"/moderation/people/{reader.user_id}/ban", form).status_code
 
     with ThreadPoolExecutor(4) as pool:
         banned = pool.submit(ban_now)
@@ -270,7 +270,7 @@ def test_two_admins_who_ban_at_once_make_one_ban(cast: Cast) -> None:
 
     def ban_now(number: int) -> int:
         start.wait()
-        path = f"/admin/users/{cast.reader.user_id}/ban"
+        path = f"/moderation/people/{cast.reader.user_id}/ban"
         return admins[number].post(path, {"reason": WHY, "hide_comments": "yes"}).status_code
 
     with ThreadPoolExecutor(2) as pool:
