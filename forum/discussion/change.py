@@ -126,6 +126,8 @@ def stands(changes: Iterable[Change]) -> bool:
 def put_back(changes: Iterable[Change], only: Collection[str] | None = None) -> None:
     """Give every field the value from before the act; `only` names the fields, None means all."""
     for kind, row_id, field, old, _ in changes:
+        if field == "waits_since" and old is None:
+            continue  # whether it waits follows from the rest; if it does, then since the moment that it began to
         if only is None or field in only:
             setattr(db.session.get_one(_models[kind], row_id), field, _from_json(_models[kind], field, old))
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from forum import clock
 from forum.accounts.user import User
 from forum.database import Base, Id, Moment, Prose, db, reference
-from forum.discussion.change import Change, Watch
+from forum.discussion.change import Change, Watch, track
 from forum.discussion.comment import Comment, CommentRevision, state_word
 
 
@@ -55,6 +55,9 @@ class Event(Base):
     actor: Mapped[User | None] = relationship(lazy="joined", foreign_keys=[actor_id])
     person: Mapped[User | None] = relationship(lazy="select", foreign_keys=[person_id])
     comment: Mapped[Comment | None] = relationship(lazy="select", foreign_keys=[comment_id])
+
+
+track(Event, "is_undone")
 
 
 def note_event(

@@ -56,6 +56,9 @@ OVER_COMMENTS = ("approve", "keep", "overturn", "reject", "uphold", "hide", "spa
 REFUSING = ("reject", "uphold", "hide", "spam", "ban")
 """The acts that a restore can take back."""
 
+SUPERSEDED = (*OVER_COMMENTS, "appeal", "fold")
+"""What is out of force when the decision before it is restored."""
+
 OF_VERDICT = ("presence", "shown_number", "ban_id", "verdict", "causes", "reason", "note")
 """What a restore puts back; it leaves the pin, the pick and the place, which may have changed since."""
 
@@ -361,7 +364,11 @@ def _decision_to_restore(comment: Comment) -> Event | None:
 
 
 def _since(decision: Event) -> list[Event]:
-    """Return the decision and what happened to its comment since and still stands, the last first. One query."""
+    """Return the decision and what happened to its comment since and still stands, the last first. One query.
+
+    What took back something later is left out with it: together they changed nothing.
+    """
     same = (Event.comment_id == decision.comment_id) & (Event.id >= decision.id)
-    standing = select(Event).where(same, Event.is_undone.is_(False))
+    is_half = Event.undoes_id.is_not(None) & (Event.undoes_id > decision.id)
+    standing = select(Event).where(same, Event.is_undone.is_(False), ~is_half)
     return list(db.session.scalars(standing.order_by(Event.id.desc())))

@@ -1,11 +1,12 @@
-"""The log of decisions: who did what to which comment or discussion, when and why, and what can still be undone."""
+"""The log of decisions: who did what to which comment, discussion or person, when and why, and what can be undone."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy.orm import aliased, contains_eager
 
 from forum import clock
 from forum.accounts.user import User
@@ -17,16 +18,21 @@ from forum.essays.essay import Essay
 from forum.moderation.cards import light_essay
 from forum.moderation.decisions import actor_name
 from forum.moderation.queue import moderates
-from forum.moderation.undo import later_events, why_not_undo
+from forum.moderation.standing import why_not
+from forum.moderation.undo import later_events, may_take_back_later, why_not_undo
 
 PER_PAGE = 50
+PARTS_SHOWN = 20
+"""How many comments of an act on many unfold in the log; all of them are a page of their own."""
 
 ACTS = {
     "approve": "Posted",
+    "keep": "Kept after reports",
     "overturn": "Posted after an appeal",
     "reject": "Rejected",
     "uphold": "Upheld after an appeal",
     "hide": "Hidden",
+    "remove": "Removed",
     "spam": "Removed as spam",
     "restore": "Restored",
     "undo": "Undone",
@@ -36,16 +42,43 @@ ACTS = {
     "unfeature": "No longer the author’s pick",
     "close": "Discussion closed",
     "reopen": "Discussion reopened",
+    "close-thread": "Thread closed",
+    "reopen-thread": "Thread reopened",
+    "move": "Moved",
+    "redact": "Words taken out",
+    "merge": "Merged with another",
     "fold": "Folded after reports",
-    "ban": "Hidden with a ban",
-    "unban": "Restored with the ban lifted",
+    "warn": "Warned",
+    "hold": "New comments held",
+    "release": "New comments no longer held",
+    "suspend": "Suspended",
+    "unsuspend": "Suspension lifted",
+    "ban": "Banned",
+    "unban": "Ban lifted",
 }
 """The acts that the log shows, in its words."""
+
+OF_PARTS = {"ban": "Hidden with a ban", "unban": "Restored with the ban lifted"}
+"""What one comment's part in an act on a person is called."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comment of an act on many."""
+
+    comment_id: int
+    writer: str
+    title: str
+    is_undone: bool
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the log. `why_not` tells why it cannot be undone, None where it can."""
+    """One line of the log.
+
+    `why_not` tells why it cannot be undone, None where it can; `may_take_later` whether it can together with what
+    was decided since. `count` is how many comments an act on many is about, `parts` the first of them.
+    """
 
     id: int
     at: datetime
@@ -54,85 +87,155 @@ class Entry:
     what: str
     comment_id: int | None
     writer: str | None
-    essay: Essay
+    essay: Essay | None
+    person_id: int | None
+    person: str | None
+    part_of_id: int | None
     reason: str
     note: str
     undoes_id: int | None
+    is_undone: bool
     why_not: str | None
+    may_take_later: bool
+    count: int
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def about(self) -> str:
+        """Return the name of whom or what it is about, for the label of its button."""
+        return self.writer or self.person or (self.essay.title if self.essay else f"{self.count} comments")
 
 
 @dataclass(frozen=True)
 class LogFilters:
-    """What narrows the log: an act, an essay, a comment, a name of who decided or wrote."""
+    """What narrows the log: an act, an essay, a comment, the parts of an act on many, a name of anybody in it."""
 
     act: str | None = None
     comment_id: int | None = None
     essay_id: int | None = None
+    part_of_id: int | None = None
     find: str = ""
 
 
 def entries(user: User, filters: LogFilters, number: int = 1) -> Page[Entry]:
-    """Return one page of the log of what a person moderates, the newest first, in three queries."""
+    """Return one page of the log of what a person may see, the newest first, in four queries."""
     statement = _narrow(_events(user), filters)
     total = (
         db.session.scalar(statement.with_only_columns(func.count(Event.id), maintain_column_froms=True)) or 0
     )
     rows = db.session.execute(
-        statement.order_by(Event.id.desc())
-        .limit(PER_PAGE)
-        .offset((number - 1) * PER_PAGE)
-        .options(*light_essay())
+        statement.order_by(Event.id.desc()).limit(PER_PAGE).offset((number - 1) * PER_PAGE)
     ).all()
-    later = later_events([row.Event for row in rows])
-    return Page([_entry(row, later) for row in rows], number, PER_PAGE, total)
+    events = [row.Event for row in rows]
+    later, parts = later_events(events), _parts(user, [event.id for event in events if event.parts])
+    return Page([_entry(row, later, parts, user) for row in rows], number, PER_PAGE, total)
 
 
 def find_event(user: User, event_id: int) -> Event | None:
-    """Return an event of a discussion that a person moderates."""
-    return db.session.scalar(
-        select(Event)
-        .join(Essay, Essay.id == Event.essay_id)
-        .where(Event.id == event_id, moderates(user, clock.now()))
+    """Return an event that a person may see in the log."""
+    return db.session.scalar(select(Event).where(Event.id == event_id, _is_seen_by(user)))
+
+
+def _is_seen_by(user: User) -> ColumnElement[bool]:
+    """Return the condition on events: of one's discussions, on people, and on many comments of which some are there."""
+    if user.is_admin:
+        return true()
+    essays = select(Essay.id).where(moderates(user, clock.now()))
+    part = aliased(Event)
+    some = select(part.id).where(part.part_of_id == Event.id, part.essay_id.in_(essays)).exists()
+    own = Event.actor_id == user.id
+    return or_(
+        Event.essay_id.in_(essays),
+        Event.comment_id.is_(None) & Event.person_id.is_not(None),
+        (Event.parts > 0) & (some | own),
     )
 
 
 def _events(user: User) -> Select[*tuple[Any, ...]]:
-    writer = aliased(User, name="writer")
+    writer, person = aliased(User, name="writer"), aliased(User, name="person")
     return (
-        select(Event, Essay, writer.name.label("writer"))
-        .join(Essay, Essay.id == Event.essay_id)
+        select(Event, Essay, writer.id.label("writer_id"), writer.name.label("writer"))
+        .outerjoin(Essay, Essay.id == Event.essay_id)
         .outerjoin(Comment, Comment.id == Event.comment_id)
         .outerjoin(writer, writer.id == Comment.author_id)
-        .where(Event.act.in_(ACTS), moderates(user, clock.now()))
+        .outerjoin(person, person.id == Event.person_id)
+        .options(*light_essay(), contains_eager(Event.person.of_type(person)))
+        .where(Event.act.in_(ACTS), _is_seen_by(user))
     )
 
 
 def _narrow(statement: Select[*tuple[Any, ...]], filters: LogFilters) -> Select[*tuple[Any, ...]]:
+    is_whole = Event.part_of_id.is_(None)
+    if filters.part_of_id is not None:
+        return statement.where(Event.part_of_id == filters.part_of_id)
+    if filters.comment_id is not None:
+        return statement.where(Event.comment_id == filters.comment_id)
     if filters.act is not None:
         statement = statement.where(Event.act == filters.act)
-    if filters.comment_id is not None:
-        statement = statement.where(Event.comment_id == filters.comment_id)
     if filters.essay_id is not None:
-        statement = statement.where(Event.essay_id == filters.essay_id)
+        part = aliased(Event)
+        some = select(part.id).where(part.part_of_id == Event.id, part.essay_id == filters.essay_id).exists()
+        statement = statement.where(or_(Event.essay_id == filters.essay_id, some))
     if filters.find:
         named = select(User.id).where(User.name.icontains(filters.find, autoescape=True))
-        statement = statement.where(or_(Event.actor_id.in_(named), Comment.author_id.in_(named)))
-    return statement
+        whole = is_whole & or_(Event.actor_id.in_(named), Event.person_id.in_(named))
+        return statement.where(or_(whole, Comment.author_id.in_(named)))
+    return statement.where(is_whole)
 
 
-def _entry(row: Any, later: list[Event]) -> Entry:
+def _parts(user: User, heads: Sequence[int]) -> dict[int | None, list[Part]]:
+    """Return the first parts of each of these acts on many, by its id. One query, none for no such act."""
+    if not heads:
+        return {}
+    rank = func.row_number().over(partition_by=Event.part_of_id, order_by=Event.id).label("rank")
+    ranked = select(Event.id, rank).where(Event.part_of_id.in_(heads), _is_seen_by(user)).subquery()
+    rows = db.session.execute(
+        select(Event.part_of_id, Comment.id, User.name, Essay.title, Event.is_undone)
+        .join(ranked, ranked.c.id == Event.id)
+        .join(Comment, Comment.id == Event.comment_id)
+        .join(User, User.id == Comment.author_id)
+        .join(Essay, Essay.id == Comment.essay_id)
+        .where(ranked.c.rank <= PARTS_SHOWN)
+        .order_by(Event.id)
+    )
+    found: dict[int | None, list[Part]] = {}
+    for part_of_id, comment_id, writer, title, is_undone in rows:
+        found.setdefault(part_of_id, []).append(Part(comment_id, writer, title, is_undone))
+    return found
+
+
+def _entry(row: Any, later: list[Event], parts: dict[int | None, list[Part]], user: User) -> Entry:
     event: Event = row.Event
+    refusal = _not_theirs(event, user) or why_not_undo(event, later)
     return Entry(
         id=event.id,
         at=event.at,
         who=actor_name(event),
         act=event.act,
-        what=ACTS[event.act],
+        what=(OF_PARTS.get(event.act) if event.comment_id else None) or ACTS[event.act],
         comment_id=event.comment_id,
         writer=row.writer,
         essay=row.Essay,
+        person_id=event.person_id if event.comment_id is None else row.writer_id,
+        person=event.person.name if event.person else None,
+        part_of_id=event.part_of_id,
         reason=words_of(event.reason),
         note=event.note,
         undoes_id=event.undoes_id,
-        why_not=why_not_undo(event, later),
+        is_undone=event.is_undone,
+        why_not=refusal,
+        may_take_later=not _not_theirs(event, user) and may_take_back_later(event, later),
+        count=event.parts,
+        parts=parts.get(event.id, []),
     )
+
+
+def _not_theirs(event: Event, user: User) -> str | None:
+    """Return why no button is offered, as far as the event itself tells; the address behind it asks in full."""
+    if event.part_of_id is not None and event.act in OF_PARTS:
+        return "Undo it together with the ban."
+    if event.comment_id is not None or user.is_admin or event.actor_id == user.id:
+        return None
+    if event.parts or (event.person_id is not None and event.undoes_id is not None):
+        return "Only who did this, or an admin, may undo it."
+    return why_not(event.act, user, event.person, clock.now()) if event.person else None

@@ -1,38 +1,71 @@
 """How any act is taken back exactly: what it changed gets the value from before it, whatever else happened since."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
-from forum.accounts.user import User
+from forum import clock
+from forum.accounts.user import Role, User, lock_users
 from forum.database import db
-from forum.discussion.change import Watch, matters, put_back, rows_of, stands
-from forum.discussion.event import Event
+from forum.discussion.change import Key, Watch, matters, put_back, rows_of, stands
+from forum.discussion.comment import Comment
+from forum.discussion.event import Event, take_out_of_force
+from forum.discussion.report import Appeal
+from forum.discussion.rights import is_staff
 from forum.essays.essay import Essay
 from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
-from forum.moderation.shaping import finish_essay, state_of
-from forum.moderation.standing import undo_on_person
+from forum.moderation.shaping import Shape, finish_essay, state_of
+from forum.moderation.standing import undo_on_person, why_not_undo_on_person
 
-UNDOABLE = frozenset({"approve", "keep", "overturn", "reject", "uphold", "hide", "spam", "restore", "undo"})
-UNDOABLE |= {"pin", "unpin", "feature", "unfeature", "close", "reopen", "close-thread", "reopen-thread"}
+UNDOABLE = frozenset({"approve", "keep", "overturn", "reject", "uphold", "hide", "remove", "spam", "restore"})
+UNDOABLE |= {
+    "undo",
+    "pin",
+    "unpin",
+    "feature",
+    "unfeature",
+    "close",
+    "reopen",
+    "close-thread",
+    "reopen-thread",
+}
 UNDOABLE |= {"move", "redact", "merge", "ban", "unban", "warn", "hold", "release", "suspend", "unsuspend"}
 """The acts of people who moderate; what a writer did is the writer's."""
 
+ACROSS = ("pin", "unpin", "move", "merge")
+"""The acts on one comment that may change others too."""
 
-def undo(actor: User, event: Event) -> Event:
+AT_ONCE = 50
+"""How many comments are taken back in one transaction; more are worked off in pieces."""
+
+NOT_YOURS = "Only who moderates there may undo this."
+
+
+def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
     """Take back one act, with all its parts; those that somebody changed since stay as they are.
 
-    The caller holds the locks of everybody and everything concerned, and has checked the right to it.
+    `with_later` takes back what other moderators decided since as well, the last first; what a writer or a reader
+    did since stands in the way. The caller holds the locks of `lock_for_undo`, has checked the right to it, and
+    rolls back when this raises.
     Raises: NotPossible, with who did what since.
     """
-    if sentence := why_not_undo(event, later_events([event])):
+    if with_later:
+        _undo_later(actor, event)
+    if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event])):
         raise NotPossible(sentence)
     made = take_back(actor, event)
-    for part in parts_to_undo(event):
+    if not event.parts:
+        return made
+    parts = list(db.session.scalars(_parts_of(event))) if with_later else parts_to_undo(event)
+    for part in parts:
+        if with_later:
+            _undo_later(actor, part)
         undone = take_back(actor, part)
-        db.session.flush()
         undone.part_of_id = made.id
         made.parts += 1
+    if not made.parts and not event.changes:
+        raise NotPossible("None of this can be undone any more: every comment was changed since.")
     return made
 
 
@@ -44,23 +77,62 @@ def take_back(actor: User, event: Event) -> Event:
     if not stands(event.changes):
         raise NotPossible("This cannot be undone any more: it was changed since. Decide about it anew.")
     if event.comment is not None:
-        act = begin(actor, event.comment)
-        act.watch.add(*rows_of(event.changes))
-        put_back(event.changes)
-        return act.finish("undo", undoes=event)
-    if event.essay_id is not None:
+        made = _take_back_on_comment(actor, event, event.comment)
+    elif event.person_id is not None:
+        made = undo_on_person(actor, event)
+    elif event.essay_id is not None and event.changes:
         essay = db.session.get_one(Essay, event.essay_id)
         watch, from_state = Watch(essay), state_of(essay)
         put_back(event.changes)
-        return finish_essay("undo", actor, essay, watch, from_state, undoes=event)
-    return undo_on_person(actor, event)
+        made = finish_essay("undo", actor, essay, watch, from_state, undoes=event)
+    else:
+        made = _head(actor, event)
+    db.session.flush()
+    return made
+
+
+def why_may_not_undo(actor: User, event: Event) -> str | None:
+    """Return why a person may not take back an act at all: who may do it may undo it.
+
+    An act on many is undone by who did it or an admin, who also has the right for every part.
+    """
+    if event.comment_id is None and event.person_id is not None:
+        sentence = why_not_undo_on_person(actor, event, db.session.get_one(User, event.person_id))
+        of_others = event.parts and not (actor.is_admin or actor.id == event.actor_id)
+        return sentence or ("Only who did this, or an admin, may undo it." if of_others else None)
+    if event.parts and not (actor.is_admin or actor.id == event.actor_id):
+        return "Only who did this, or an admin, may undo it."
+    now, essays = clock.now(), select(Essay).where(Essay.id.in_(_essay_ids([event])))
+    return (
+        None
+        if all(is_staff(actor, essay, now) for essay in db.session.scalars(essays).unique())
+        else NOT_YOURS
+    )
+
+
+def lock_for_undo(actor: User, event: Event) -> None:
+    """Take the locks of everybody and everything that the undo of an event may touch, and read it all afresh.
+
+    People (who undoes, whom it is about, who wrote the comments) before essays before comments, each in id order.
+    """
+    concerned = [event, *later_events([event])]
+    if 0 < event.parts <= AT_ONCE:
+        parts = list(db.session.scalars(_parts_of(event, in_force=False)))
+        concerned += [*parts, *later_events(parts)]
+    comment_ids = _ids("comment", concerned) | {one.comment_id for one in concerned if one.comment_id}
+    writers = User.id.in_(select(Comment.author_id).where(Comment.id.in_(comment_ids)))
+    people = {actor.id} | {one.person_id for one in concerned if one.person_id is not None}
+    # Acts on people hold the rows of every admin as well, so that the last one cannot go unseen.
+    admins = (User.role == Role.ADMIN) if event.person_id is not None else User.id == actor.id
+    lock_users(User.id.in_(people) | writers | admins)
+    _lock(Essay.id, _essay_ids(concerned), key_share=True)
+    _lock(Comment.id, comment_ids)
+    db.session.expire_all()
 
 
 def parts_to_undo(event: Event) -> list[Event]:
     """Return the parts of an act that can be taken back now, the last first. Two queries."""
-    parts = list(
-        db.session.scalars(select(Event).where(Event.part_of_id == event.id).order_by(Event.id.desc()))
-    )
+    parts = list(db.session.scalars(_parts_of(event)))
     later = later_events(parts)
     return [part for part in parts if why_not_undo(part, later) is None]
 
@@ -69,37 +141,159 @@ def later_events(events: Sequence[Event]) -> list[Event]:
     """Return what happened to the same comments, discussions and people since the first of these. One query."""
     if not events:
         return []
-    comment_ids = {event.comment_id for event in events if event.comment_id is not None}
-    person_ids = {event.person_id for event in events if event.person_id is not None}
-    essay_ids = {event.essay_id for event in events if event.comment_id is None} - {None}
     ids = {event.id for event in events}
-    same = or_(
+    comment_ids = {event.comment_id for event in events if event.comment_id is not None}
+    comment_ids |= _ids("comment", events)
+    essay_ids = {event.essay_id for event in events if event.essay_id is not None}
+    person_ids = {event.person_id for event in events if event.person_id is not None}
+    across = select(Event.id).where(Event.act.in_((*ACROSS, "undo")), Event.essay_id.in_(essay_ids))
+    same = [
         Event.comment_id.in_(comment_ids),
+        Event.essay_id.in_(essay_ids) & or_(Event.act.in_(ACROSS), Event.undoes_id.in_(across)),
         Event.person_id.in_(person_ids),
-        Event.comment_id.is_(None) & Event.essay_id.in_(essay_ids),
+        Event.comment_id.is_(None)
+        & Event.essay_id.in_({event.essay_id for event in events if event.comment_id is None} - {None}),
         Event.undoes_id.in_(ids),
-    )
+    ]
     since = Event.id > min(ids)
-    return list(db.session.scalars(select(Event).where(same, since).order_by(Event.id)))
+    return list(db.session.scalars(select(Event).where(or_(*same), since).order_by(Event.id)))
+
+
+def what_followed(event: Event, later: Iterable[Event]) -> list[Event]:
+    """Return what was done since about the same matter and stands: it has to be taken back first, the last first."""
+    mine = _about(event)
+    return [
+        one
+        for one in later
+        if one.id > event.id
+        and not one.is_undone
+        # What takes back something later leaves the state as this event left it.
+        and not (one.undoes_id is not None and one.undoes_id > event.id)
+        and mine & _about(one)
+    ]
 
 
 def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
     """Return why an event cannot be undone, None if it can; `later` holds what `later_events` says."""
     if event.act not in UNDOABLE:
         return "This cannot be undone. Decide about it as it stands now."
-    place = (event.comment_id, event.essay_id, event.person_id)
-    same = [one for one in later if (one.comment_id, one.essay_id, one.person_id) == place]
-    since = [one for one in same if one.id > event.id]
-    for one in since:
-        if one.undoes_id == event.id and not one.is_undone:
-            return f"{actor_name(one)} undid this already."
-        if one.undoes_id == event.id:
-            return "This was taken back and done again. Undo that instead."
-    mine = matters(event.changes)
-    for one in reversed(since):
-        # What takes back something later leaves the state as this event left it.
-        is_later_undo = one.undoes_id is not None and one.undoes_id > event.id
-        if not one.is_undone and not is_later_undo and mine & matters(one.changes):
-            deed = DEEDS.get(one.act, "changed it")
-            return f"This cannot be undone any more: {actor_name(one)} {deed} since. Decide about it anew."
+    if event.is_undone:
+        by = next((one for one in later if one.undoes_id == event.id and not one.is_undone), None)
+        return f"{actor_name(by)} undid this already." if by else "This was taken back already."
+    if followed := what_followed(event, later):
+        return f"This cannot be undone any more: {_deed(followed[-1])} since. Decide about it anew."
     return None
+
+
+def may_take_back_later(event: Event, later: Sequence[Event]) -> bool:
+    """Tell whether only other decisions stand in the way of an undo, which can be taken back with it."""
+    if event.act not in UNDOABLE or event.is_undone:
+        return False
+    followed = what_followed(event, later)
+    return bool(followed) and all(one.act in UNDOABLE and not _is_of_ban(one) for one in followed)
+
+
+def _undo_later(actor: User, event: Event) -> None:
+    """Take back what was decided since about the same matter, the last first, with what followed that."""
+    while followed := what_followed(event, later_events([event])):
+        for one in followed:
+            if one.act not in UNDOABLE:
+                raise NotPossible(
+                    f"This cannot be undone any more: {_deed(one)} since. Decide about it anew."
+                )
+            if sentence := _why_not_alone(one) or why_may_not_undo(actor, one):
+                raise NotPossible(f"{_deed(one)} since. {sentence}")
+            if one.parts > AT_ONCE:
+                raise NotPossible(f"{_deed(one)} since, with {one.parts} comments. Undo that first.")
+        undo(actor, followed[-1], with_later=True)
+
+
+def _take_back_on_comment(actor: User, event: Event, comment: Comment) -> Event:
+    act = begin(actor, comment)
+    rows = rows_of(event.changes)
+    act.watch.add(*rows)
+    if _opens_appeal(event) and _has_another_appeal(comment, rows):
+        raise NotPossible(f"{comment.author.name} asked for another look since. Answer that first.")
+    shape = Shape(rows)
+    put_back(event.changes)
+    shape.settle(act)
+    return act.finish("undo", undoes=event)
+
+
+def _head(actor: User, event: Event) -> Event:
+    """Write the event that the undone parts of an act on many belong to."""
+    made = Event(
+        at=clock.now(),
+        actor_id=actor.id,
+        act="undo",
+        essay_id=event.essay_id,
+        undoes_id=event.id,
+        parts=0,
+        changes=[],
+    )
+    db.session.add(made)
+    take_out_of_force(event)
+    return made
+
+
+def _why_not_alone(event: Event) -> str | None:
+    """Return why a part cannot be taken back without the act that it belongs to."""
+    if event.part_of_id is not None and _is_of_ban(event):
+        return "It belongs to its writer’s ban: undo that as a whole."
+    return None
+
+
+def _is_of_ban(event: Event) -> bool:
+    return event.comment_id is not None and any(field == "ban_id" for _, _, field, _, _ in event.changes)
+
+
+def _parts_of(event: Event, *, in_force: bool = True) -> Select[Event]:
+    parts = select(Event).where(Event.part_of_id == event.id).order_by(Event.id.desc())
+    return parts.where(Event.is_undone.is_(False)) if in_force else parts
+
+
+def _about(event: Event) -> set[Key]:
+    """Return the matters of an event, told apart by comment."""
+    return {
+        (kind, event.comment_id or 0, field) if field == "standing" else (kind, row_id, field)
+        for kind, row_id, field in matters(event.changes)
+    }
+
+
+def _deed(event: Event) -> str:
+    return f"{actor_name(event)} {DEEDS.get(event.act, 'changed it')}"
+
+
+def _ids(kind: str, events: Iterable[Event]) -> set[int]:
+    """Return the ids of the rows of one kind that some events changed."""
+    return {row_id for event in events for name, row_id, *_ in event.changes if name == kind}
+
+
+def _essay_ids(events: Collection[Event]) -> set[int]:
+    """Return the essays that some events are about, also those that a comment was moved from or to. Two queries."""
+    found = {event.essay_id for event in events} | _ids("essay", events)
+    for event in events:
+        for _, _, field, old, new in event.changes:
+            found |= {old, new} if field == "essay_id" else set()
+    comment_ids = [event.comment_id for event in events if event.comment_id is not None]
+    heads = [event.id for event in events if event.parts]
+    found |= set(db.session.scalars(select(Comment.essay_id).where(Comment.id.in_(comment_ids))))
+    found |= set(db.session.scalars(select(Event.essay_id).where(Event.part_of_id.in_(heads)).distinct()))
+    return {essay_id for essay_id in found if essay_id is not None}
+
+
+def _lock(column: InstrumentedAttribute[int], ids: Collection[int], *, key_share: bool = False) -> None:
+    rows = select(column).where(column.in_(ids)).order_by(column).with_for_update(key_share=key_share)
+    db.session.scalars(rows).all()
+
+
+def _opens_appeal(event: Event) -> bool:
+    return any(
+        (kind, field, old) == ("appeal", "decided_at", None) for kind, _, field, old, _ in event.changes
+    )
+
+
+def _has_another_appeal(comment: Comment, rows: Iterable[object]) -> bool:
+    mine = [row.id for row in rows if isinstance(row, Appeal)]
+    other = select(Appeal.id).where(Appeal.comment_id == comment.id, Appeal.decided_at.is_(None))
+    return db.session.scalar(other.where(Appeal.id.not_in(mine)).limit(1)) is not None
