@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ LINK = "a link"
 LONGEST_WORD = 40
 MOST_WORDS = 4_000
 """So many words are kept, those that weigh most: about 80 KB."""
+
+IN_TEXTS = 2
+"""In so many texts a word must stand to be kept: what one person told once is nobody else’s to read in a list."""
 
 # Found by measuring, see docs/decisions/0012: more passes or less restraint learn single comments by heart.
 PASSES = 8
@@ -41,7 +45,9 @@ def learn_likeness(examples: Sequence[tuple[str, bool]]) -> Likeness:
         order.shuffle(rows)
         for words, removed in rows:
             learner.learn(words, removed)
-    heaviest = sorted(learner.weights, key=lambda word: (-abs(learner.weights[word]), word))[:MOST_WORDS]
+    in_texts = Counter(word for words, _ in rows for word in words)
+    kept = [word for word in learner.weights if in_texts[word] >= IN_TEXTS]
+    heaviest = sorted(kept, key=lambda word: (-abs(learner.weights[word]), word))[:MOST_WORDS]
     bias = min(0.0, round(learner.bias, 3))  # nothing is suspected but for its words
     return Likeness(bias, {word: round(learner.weights[word], 3) for word in heaviest})
 
