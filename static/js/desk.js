@@ -1,74 +1,240 @@
-// Single keys for the moderation queue: one card is current, and keys press its buttons.
+// The moderation queue without page loads: decisions are sent, what is decided leaves the list, and keys press the buttons.
 
+import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, showPicked } from "./desk-cards.js";
+import { watch } from "./desk-arrivals.js";
+import { open, panelOf, remember } from "./desk-panels.js";
+import { count, say, tell } from "./desk-says.js";
 import { areOn, help } from "./help.js";
 
-export function start([queue]) {
-  const cards = () => [...queue.querySelectorAll(".card")];
-  const current = () => queue.querySelector(".card[aria-current]") ?? cards()[0];
-  const choose = (card) => {
-    for (const other of queue.querySelectorAll("[aria-current=true]")) other.removeAttribute("aria-current");
-    card.setAttribute("aria-current", "true");
-    showBeside(card);
-  };
-  const step = (way) => {
-    const list = cards();
-    const next = list[list.indexOf(current()) + (document.activeElement.closest(".card") ? way : Math.min(way, 0))];
-    next?.focus();
-  };
-  const deeds = {
-    j: () => step(1),
-    k: () => step(-1),
-    o: () => current()?.querySelector(".card__at a:last-of-type")?.click(),
-    "/": () => find(),
-    "?": help,
-  };
+const staying = new Set(["pin", "unpin", "feature", "unfeature", "close-thread", "reopen-thread"]);
+const notSent = "Not sent. Try again.";
+
+const gone = new Map(); // by event: the cards that left with it, in case it is undone
+let isBusy = false, waiting = []; // keys pressed while an answer is under way
+
+export function start() {
+  numberCards();
   // The address names the card after the one that was just decided; keys must not press the buttons of another.
-  const first = document.activeElement.closest(".card") ?? queue.querySelector(".card:target") ?? current();
+  const first = document.activeElement.closest(".card") ?? document.querySelector(".card:target") ?? current();
   if (first) choose(first);
-  queue.addEventListener("focusin", (event) => {
-    const card = event.target.closest(".card");
-    if (card) choose(card);
-  });
-  document.addEventListener("keydown", (event) => {
-    if (!areOn() || event.ctrlKey || event.metaKey || event.altKey || event.repeat && event.key !== "j" && event.key !== "k") return;
-    if (event.target.closest("input, textarea, select, dialog")) return;
-    const deed = deeds[event.key] ?? pressing(event.key, current());
-    if (!deed) return;
+  document.addEventListener("focusin", (event) => event.target.closest(".card") && choose(event.target.closest(".card")));
+  document.addEventListener("change", (event) => event.target.matches("[name=item], [data-all], [name=all]") && showPicked(event.target));
+  document.addEventListener("toggle", (event) => event.target.matches(".card__ask[open]") && remember(event.target), true);
+  document.addEventListener("submit", onSubmit);
+  document.addEventListener("click", onClick);
+  document.addEventListener("keydown", onKey);
+  addEventListener("pageshow", (event) => event.persisted && run(renew)); // the list may be old by now
+  watch();
+  showPicked();
+  work().dataset.ready = "yes"; // from here on the keys answer
+}
+
+const work = () => document.querySelector("[data-desk]");
+
+/** Do one thing after the other: what is pressed meanwhile waits, and is forgotten when the thing fails. */
+async function run(job) {
+  isBusy = true;
+  try {
+    await job();
+  } catch {
+    waiting = [];
+    say(notSent);
+  }
+  isBusy = false;
+  while (!isBusy && waiting.length) act(waiting.shift());
+}
+
+function onSubmit(event) {
+  const form = event.target, button = event.submitter;
+  if (!form.matches("[data-decide], [data-batch], .undo") || button?.name === "reply") return; // answering happens on another page
+  event.preventDefault();
+  if (isBusy) return;
+  if (form.matches("[data-batch]") && !picked().length) return tell("Nothing is selected.");
+  run(() => (form.matches(".undo") ? undo(form, button) : decide(form, button)));
+}
+
+function onClick(event) {
+  if (event.target.closest("[data-cancel]")) {
     event.preventDefault();
-    deed();
+    close(event.target.closest("details"));
+  } else if (event.target.closest("[data-show]") && !isBusy) {
+    event.preventDefault();
+    run(renew);
+  }
+}
+
+async function decide(form, button) {
+  const card = button.closest(".card") ?? form.closest(".card");
+  const result = await send(form, button).catch(() => ({ error: notSent }));
+  if (result.error) return refuse(card, result);
+  if (result.batch) return location.assign(result.batch);
+  remember(panelOf(button), form);
+  if (staying.has(result.act)) return stay(card, button, result);
+  const cards = leaving(card, form, button, result);
+  for (const one of result.skipped ?? []) mark(document.getElementById(`card-${one.id}`), one.why);
+  if (result.may_undo) gone.set(result.event, cards);
+  const next = leave(cards);
+  if (form.matches("[data-batch]")) close(form.querySelector("details"), next);
+  (next ?? current())?.focus();
+  tell(result.sentence, result);
+  count(result.left, cards, -1);
+  if (!current()) await renew();
+}
+
+/** Return the cards that a decision settles: one, all of a banned person, or what was picked and not passed over. */
+function leaving(card, form, button, result) {
+  const cards = [...document.querySelectorAll(".card")];
+  if (result.act === "ban") return button.value === "yes" ? cards.filter((one) => one.dataset.person === card.dataset.person) : [];
+  if (!form.matches("[data-batch]")) return [card];
+  const skipped = new Set((result.skipped ?? []).map((one) => `card-${one.id}`));
+  return picked().filter((one) => !skipped.has(one.id));
+}
+
+function stay(card, button, result) {
+  const words = button.querySelector("span").firstChild;
+  if (button.dataset.other) [words.data, button.dataset.other] = [button.dataset.other, words.data];
+  else button.remove();
+  card.focus();
+  tell(result.sentence, result);
+}
+
+/** Show on the card why nothing was decided, and the words as they are now. */
+function refuse(card, result) {
+  waiting = [];
+  if (!card) return tell(result.error);
+  mark(card, result.error);
+  if (result.revision) {
+    for (const field of card.querySelectorAll("[name=revision]")) field.value = result.revision;
+    card.querySelector(".card__pick").value = `${card.id.slice(5)}:${result.revision}`;
+  }
+  if (result.html !== undefined) card.querySelector(".card__body").innerHTML = result.html;
+  if (!card.querySelector(".card__ask[open]")) card.focus();
+  say(result.error);
+}
+
+async function undo(form, button) {
+  const id = Number(form.action.split("/").pop());
+  const result = await send(form, button).catch(() => ({ error: notSent }));
+  if (result.error) return refuse(null, result);
+  const cards = gone.get(id);
+  gone.delete(id);
+  if (cards) {
+    putBack(cards)?.focus();
+    count(result.left, cards, 1);
+  } else {
+    await renew(`card-${result.comment}`);
+  }
+  tell(result.sentence, { left: result.left });
+}
+
+async function send(form, button) {
+  const answer = await fetch(button.getAttribute("formaction") ?? form.getAttribute("action"), {
+    method: "POST", body: new FormData(form, button), headers: { Accept: "application/json" },
   });
-  queue.dataset.desk = "ready"; // from here on the keys answer
+  const result = await answer.json();
+  return answer.ok ? result : { error: notSent, ...result };
+}
+
+/** Take the queue over as it is now, with its numbers, and go to the card of that id or to the first one. */
+async function renew(id) {
+  const answer = await fetch(work().dataset.desk, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!answer.ok || !page.getElementById("work")) throw new Error("no queue in the answer");
+  gone.clear();
+  for (const part of ["#head", "#work", ".rail", ".context"]) {
+    const ours = document.querySelector(part), theirs = page.querySelector(part);
+    if (ours && theirs) ours.replaceWith(theirs);
+    else if (ours) ours.remove();
+    else if (theirs) document.querySelector(".desk").append(theirs);
+  }
+  work().dataset.ready = "yes";
+  const times = document.querySelectorAll("#work time[data-time], .context time[data-time]");
+  if (times.length) import("./times.js").then((module) => module.start(times));
+  numberCards();
+  showPicked();
+  (document.getElementById(id) ?? current() ?? document.querySelector(".empty"))?.focus();
+}
+
+const deeds = {
+  j: () => step(1),
+  k: () => step(-1),
+  v: () => pick(),
+  "*": () => pickAll(),
+  o: () => current()?.querySelector("[data-key=o]")?.click(),
+  "/": () => find(),
+  "?": help,
+};
+
+function onKey(event) {
+  if (!areOn() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+  if (event.target.closest("dialog") || event.target.matches("input:not([type=radio], [type=checkbox]), textarea, select")) return;
+  if (event.repeat && event.key !== "j" && event.key !== "k") return;
+  const key = plain(event);
+  const isControl = event.target.matches("a, button, summary, [type=checkbox]") && (key === "Enter" || key === " ");
+  if (isControl || key.length > 1 && key !== "Enter" && key !== "Escape") return;
+  if (isBusy) {
+    waiting.push(key);
+    event.preventDefault();
+  } else if (act(key)) {
+    event.preventDefault();
+  }
+}
+
+/** Return the key as it is printed: capitals only with Shift, whatever Caps Lock says. */
+function plain(event) {
+  if (!/^\p{L}$/u.test(event.key)) return event.key;
+  return event.shiftKey ? event.key.toUpperCase() : event.key.toLowerCase();
+}
+
+/** Do what a key stands for now; tell whether it stands for anything. */
+function act(key) {
+  const panel = panelOf(document.activeElement);
+  const deed = panel ? inPanel(panel, key) : /^[1-9]$/.test(key) ? queue(Number(key)) : deeds[key] ?? pressing(key);
+  deed?.();
+  return Boolean(deed);
+}
+
+/** In an open panel: a digit chooses the reason and sends, Enter sends what is chosen, Escape closes. */
+function inPanel(panel, key) {
+  const send = () => panel.querySelector(".button--stop").click();
+  const reason = /^[1-9]$/.test(key) && panel.querySelectorAll("[name=reason][type=radio]")[key - 1];
+  if (key === "Escape") return () => close(panel);
+  if (reason) {
+    return () => {
+      reason.checked = true;
+      const needed = reason.dataset.needs && panel.querySelector(`[name=${reason.dataset.needs}]`);
+      needed && !needed.value ? needed.focus() : send();
+    };
+  }
+  if (key === "Enter" && document.activeElement.matches("[type=radio]")) return send;
+  return panel.querySelector(`[data-again="${CSS.escape(key)}"]`) ? send : null;
 }
 
 /** Return what presses the button of that key: in the current card first, then outside all cards. */
-function pressing(key, card) {
+function pressing(key) {
   const mine = `[data-key="${CSS.escape(key)}"]`;
-  const control = card?.querySelector(mine) ?? [...document.querySelectorAll(mine)].find((one) => !one.closest(".card"));
+  const control = visible(current()?.querySelectorAll(mine)) ?? visible([...document.querySelectorAll(mine)].filter((one) => !one.closest(".card")));
   if (!control) return null;
-  if (control.localName !== "details") return () => control.click();
-  return () => {
-    control.open = true;
-    (control.querySelector("input:checked") ?? control.querySelector("input:not([type=hidden]), select, textarea, button"))?.focus();
-  };
+  return control.localName === "details" ? () => open(control) : () => control.click();
 }
 
-/** Put the thread and the reader of the current card into the pane beside the queue; narrow windows have them in the card. */
-function showBeside(card) {
-  const pane = document.querySelector("[data-beside]");
-  const parts = [...(card.querySelector(".card__context")?.children ?? [])].filter((part) => part.localName !== "summary");
-  if (!pane || !parts.length || pane.dataset.beside === card.id) return;
-  pane.dataset.beside = card.id;
-  pane.replaceChildren(...parts.map((part) => part.cloneNode(true)));
-  for (const heading of pane.querySelectorAll("h3")) {
-    const second = document.createElement("h2");
-    second.append(...heading.childNodes);
-    heading.replaceWith(second);
-  }
+// Some decisions are in the card twice, for wide and for narrow windows.
+const visible = (controls) => [...(controls ?? [])].find((one) => getComputedStyle(one).display !== "none");
+
+function queue(number) {
+  const link = document.querySelectorAll(".rail__links:first-of-type a")[number - 1];
+  return link && (() => link.click());
+}
+
+function close(panel, next) {
+  panel.open = false;
+  const more = panel.closest(".card__more");
+  if (more) more.open = false;
+  (next ?? panel.closest(".card") ?? panel.querySelector("summary"))?.focus();
 }
 
 function find() {
   const filters = document.querySelector(".filters");
-  if (!filters) return;
   filters.open = true;
-  filters.querySelector("input").focus();
+  filters.querySelector("[type=search]").focus();
 }
