@@ -14,12 +14,12 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
-from forum.discussion.event import Event
-from forum.discussion.reasons import words_of
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rules import CHIPS
 from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
+from forum.moderation.appeals import Asked, appeals_on
+from forum.moderation.reports import Reported, reports_on
 from forum.moderation.standing import why_not
 from forum.subscriptions.subscription import State, Subscription
 from forum.subscriptions.tier import state_names
@@ -53,17 +53,6 @@ class Line:
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Said:
-    """What one reader reported: the sentence of their reason, and their own words."""
-
-    by: str
-    user_id: int
-    reason: str
-    note: str
-    at: datetime
-
-
 @dataclass
 class Reader:
     """What helps to judge a writer: who they are here, and what they wrote last."""
@@ -91,10 +80,9 @@ class Card:
     since: datetime
     reader: Reader
     chips: list[Chip]
-    reports: list[Said]
-    appeal: Appeal | None
-    judged: CommentRevision | None
-    """The words that an open appeal is about, which its writer may have replaced since."""
+    reports: list[Reported]
+    asked: Asked | None
+    """The open appeal, with the words that it is about, which its writer may have replaced since."""
     parent: Line | None
     answers: list[Line]
     changes: list[tuple[Change, str]]
@@ -104,6 +92,11 @@ class Card:
     may_manage_reader: bool
     gone: str
     """What is not there any more around it, as a sentence; "" while all is."""
+
+    @property
+    def appeal(self) -> Appeal | None:
+        """Return the appeal that waits for an answer."""
+        return self.asked.appeal if self.asked else None
 
     @property
     def is_visible(self) -> bool:
@@ -116,8 +109,8 @@ def cards_of(user: User, ids: Sequence[int], own: ColumnElement[bool], now: date
     rows = _rows(ids)
     comments = [row.Comment for row in rows]
     parents = _lines(Comment.id.in_({one.answers_id for one in comments if one.answers_id}))
-    answers, reports, public = _answers(ids), _reports(ids), _public_words(comments)
-    appeals = _appeals(ids)
+    answers, reports, public = _answers(ids), reports_on(ids), _public_words(comments)
+    appeals = appeals_on(ids)
     readers = _readers({one.author_id: one.author for one in comments}, own, now)
     return [
         Card(
@@ -129,8 +122,7 @@ def cards_of(user: User, ids: Sequence[int], own: ColumnElement[bool], now: date
             reader=readers[row.Comment.author_id],
             chips=_chips(row.Comment, row.CommentRevision, reports.get(row.Comment.id, []), appeals),
             reports=reports.get(row.Comment.id, []),
-            appeal=appeals.get(row.Comment.id, (None, None))[0],
-            judged=appeals.get(row.Comment.id, (None, None))[1],
+            asked=appeals.get(row.Comment.id),
             parent=parents.get(row.Comment.answers_id),
             answers=answers.get(row.Comment.id, []),
             changes=_changes(public.get(row.Comment.id), row.CommentRevision),
@@ -196,8 +188,8 @@ def _gone(essay: Essay, now: datetime) -> str:
 def _chips(
     comment: Comment,
     newest: CommentRevision,
-    reports: list[Said],
-    appeals: dict[int, tuple[Appeal, CommentRevision | None]],
+    reports: list[Reported],
+    appeals: dict[int, Asked],
 ) -> list[Chip]:
     causes = comment.waits_for
     chips = []
@@ -219,7 +211,7 @@ def _chips(
     return [*chips, *_where_it_stands(comment, newest)]
 
 
-def _reported(reports: list[Said]) -> str:
+def _reported(reports: list[Reported]) -> str:
     readers = "1 reader" if len(reports) == 1 else f"{len(reports)} readers"
     reasons = Counter(one.reason.partition(":")[0].lower() for one in reports)
     return f"Reported by {readers}: {', '.join(reason for reason, _ in reasons.most_common())}"
@@ -292,33 +284,6 @@ def _answers(ids: Iterable[int]) -> dict[int, list[Line]]:
     for row in db.session.execute(_lines_select().where(Comment.id.in_(first)).order_by(Comment.id)):
         found.setdefault(row.parent_id, []).append(_line(row))
     return found
-
-
-def _reports(ids: Iterable[int]) -> dict[int, list[Said]]:
-    """Return the reports that nobody has answered, by comment, the first one first."""
-    statement = (
-        select(Report, User.name)
-        .join(User, User.id == Report.user_id)
-        .where(Report.comment_id.in_(ids), Report.outcome == "")
-        .order_by(Report.id)
-    )
-    found: dict[int, list[Said]] = {}
-    for report, name in db.session.execute(statement):
-        said = Said(name, report.user_id, words_of(report.reason), report.note, report.created_at)
-        found.setdefault(report.comment_id, []).append(said)
-    return found
-
-
-def _appeals(ids: Iterable[int]) -> dict[int, tuple[Appeal, CommentRevision | None]]:
-    """Return the open appeals by comment, each with the wording that was judged."""
-    judged = and_(CommentRevision.comment_id == Appeal.comment_id, CommentRevision.number == Event.revision)
-    statement = (
-        select(Appeal, CommentRevision)
-        .join(Event, Event.id == Appeal.event_id)
-        .outerjoin(CommentRevision, judged)
-        .where(Appeal.comment_id.in_(ids), Appeal.decided_at.is_(None))
-    )
-    return {row[0].comment_id: (row[0], row[1]) for row in db.session.execute(statement)}
 
 
 def _public_words(comments: Sequence[Comment]) -> dict[int, str]:

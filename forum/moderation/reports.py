@@ -4,13 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.outcome import REMOVED
 from forum.discussion.reasons import words_of
 from forum.discussion.report import Report
-from forum.discussion.reporting import Weight, weights_of
+from forum.discussion.reporting import Weight
 
 
 @dataclass(frozen=True)
@@ -27,26 +29,33 @@ class Reported:
 
 
 def reports_on(comment_ids: Collection[int]) -> dict[int, list[Reported]]:
-    """Return the open reports of these comments, by comment, the first one first. Two queries."""
+    """Return the open reports of these comments, by comment, the first one first. One query."""
+    judged = aliased(Report)
     statement = (
-        select(Report, User.name)
+        select(
+            Report,
+            User.name,
+            User.accepted_comments,
+            func.count(judged.id),
+            func.count(judged.id).filter(judged.outcome == REMOVED),
+        )
         .join(User, User.id == Report.user_id)
+        .outerjoin(judged, (judged.user_id == Report.user_id) & (judged.outcome != ""))
         .where(Report.comment_id.in_(comment_ids), Report.outcome == "")
+        .group_by(Report.id, User.id)
         .order_by(Report.id)
     )
-    rows = db.session.execute(statement).all()
-    weights = weights_of({report.user_id for report, _ in rows})
     found: dict[int, list[Reported]] = {}
-    for report, name in rows:
+    for report, name, accepted, count, right in db.session.execute(statement):
         found.setdefault(report.comment_id, []).append(
             Reported(
-                report.user_id,
-                name,
-                words_of(report.reason),
-                report.note,
-                report.created_at,
-                report.revision,
-                weights[report.user_id],
+                user_id=report.user_id,
+                by=name,
+                reason=words_of(report.reason),
+                note=report.note,
+                at=report.created_at,
+                revision=report.revision,
+                counts=Weight(accepted > 0, count, right),
             )
         )
     return found
