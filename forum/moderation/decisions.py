@@ -21,6 +21,7 @@ DEEDS = {
     "reject": "rejected it",
     "uphold": "looked at the appeal and upheld the decision",
     "hide": "hid it",
+    "remove": "removed it",
     "spam": "removed it as spam",
     "restore": "restored it",
     "undo": "took back a decision on it",

@@ -33,6 +33,7 @@ ACTS = {
     "uphold": "Upheld after an appeal",
     "hide": "Hidden",
     "remove": "Removed",
+    "remove": "Removed",
     "spam": "Removed as spam",
     "restore": "Restored",
     "undo": "Undone",

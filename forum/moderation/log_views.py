@@ -9,12 +9,10 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.closing import closing_of
-from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
-from forum.essays.essay import Essay
-from forum.moderation.deciding import address, next_path
+from forum.moderation.batch import is_large, undo_in_pieces
+from forum.moderation.deciding import address, as_result, next_path, sentence_of
 from forum.moderation.decisions import NotPossible
 from forum.moderation.forms import LogForm, options
 from forum.moderation.log import ACTS, Entry, LogFilters, entries, find_event
@@ -23,7 +21,6 @@ from forum.moderation.queue import (
     essays_moderated,
     may_use_desk,
     overview,
-    waiting_count,
 )
 from forum.moderation.undo import (
     later_events,
@@ -80,38 +77,38 @@ def undo(event_id: int) -> Answer:
     user = person()
     require(user is not None)
     event: Event = require_found(find_event(user, event_id))
-    lock_for_undo(user, event)
+    in_pieces = is_large(event)
+    if not in_pieces:
+        lock_for_undo(user, event)
     require(may_use_desk(user, clock.now()) and why_may_not_undo(user, event) is None)
     try:
+        if in_pieces:
+            return _undo_in_pieces(user, event)
         made = undo_event(user, event, with_later=request.form.get("with_later") == "yes")
         db.session.commit()
     except NotPossible as refusal:
         db.session.rollback()
         return _refused(event_id, str(refusal))
-    words = undone_words(made, event)
     if wants_json():
-        return jsonify(_as_result(made, words))
-    flash(words)
+        return jsonify(as_result(made, made.comment) | {"sentence": _words(made, event)})
+    flash(_words(made, event))
     back = next_path("/moderation/log")
     if made.comment_id is not None and urlsplit(back).path == "/moderation":
         back = f"{back.partition('#')[0]}#card-{made.comment_id}"
     return redirect(back, 303)
 
 
-def undone_words(made: Event, event: Event) -> str:
-    """Return what an undo did, as a sentence for who undid."""
-    if made.comment is not None:
-        return f"Undone. {made.comment.author.name}’s comment is as it was. {_state_words(made.comment)}"
-    if event.parts or made.person_id is not None:
-        about = [f"What was decided about {made.person.name} is taken back."] if made.person else []
-        if event.parts:
-            about.append(f"{_comments(made.parts)} as before.")
-        if left := event.parts - made.parts:
-            about.append(f"{left} changed since and {'stays' if left == 1 else 'stay'} as now.")
-        return " ".join(["Undone.", *about])
-    essay = db.session.get_one(Essay, made.essay_id)
-    state = "open" if closing_of(essay, clock.now()) is None else "closed"
-    return f"Undone. The discussion of {essay.title} is {state} again."
+def _undo_in_pieces(user: User, event: Event) -> Answer:
+    batch = undo_in_pieces(user, event)
+    db.session.commit()
+    return jsonify(batch=batch.address) if wants_json() else redirect(batch.address, 303)
+
+
+def _words(made: Event, event: Event) -> str:
+    """Return what an undo did, as a sentence for who undid, with how much of it was left alone."""
+    left = event.parts - made.parts
+    stays = f" {left:,} changed since and {'stays' if left == 1 else 'stay'} as now." if left else ""
+    return sentence_of(made) + stays
 
 
 def _refused(event_id: int, sentence: str) -> Answer:
@@ -150,22 +147,3 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "may_undo": entry.why_not is None,
         "may_undo_with_later": entry.may_take_later,
     }
-
-
-def _as_result(made: Event, sentence: str) -> dict[str, Any]:
-    user: User = person()
-    result = {"event": made.id, "act": made.act, "state": made.to_state, "sentence": sentence}
-    if made.comment is not None:
-        comment = made.comment
-        result |= {"comment": comment.id, "revision": comment.newest_number, "visible": comment.visible}
-    return result | {"left": waiting_count(user)}
-
-
-def _state_words(comment: Comment) -> str:
-    if comment.visible:
-        return "Readers see it."
-    return "It waits for a decision." if comment.waits_since else "Readers do not see it."
-
-
-def _comments(count: int) -> str:
-    return "1 comment is" if count == 1 else f"{count} comments are"

@@ -30,7 +30,7 @@ UNDOABLE |= {
     "close-thread",
     "reopen-thread",
 }
-UNDOABLE |= {"move", "redact", "merge", "ban", "unban", "warn", "hold", "release", "suspend", "unsuspend"}
+UNDOABLE |= {"remove", "move", "redact", "merge", "ban", "unban", "warn", "hold", "release", "suspend", "unsuspend"}
 """The acts of people who moderate; what a writer did is the writer's."""
 
 ACROSS = ("pin", "unpin", "move", "merge")

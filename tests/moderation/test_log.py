@@ -23,10 +23,11 @@ def test_each_event_that_can_be_undone_has_a_form_for_it(scene: Scene, cast: Cas
     page = cast.moderator.get("/moderation/log").text
     assert f'action="/moderation/undo/{hidden}"' in page
     assert f'action="/moderation/undo/{pinned}"' in page
-    assert f'action="/moderation/undo/{approved}"' not in page
+    assert "Undo with what followed posted: newcomer" in words(cast.moderator.get("/moderation/log"))
     scene.undo(cast.moderator, hidden)
     page = cast.moderator.get("/moderation/log").text
     assert f'action="/moderation/undo/{approved}"' in page
+    assert "Undo with what followed" not in page
     assert f'action="/moderation/undo/{hidden}"' not in page
     assert f'href="/moderation/log?comment={row}#event-{hidden}"' in page
 
