@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from forum.accounts.user import Standing, User
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, CommentRevision
+from forum.discussion.learned import suspects
 from forum.discussion.rights import is_staff
 from forum.discussion.rules import Facts, Rule, causes_by_rules, links_in, rule, rules_in_force
 from forum.essays.essay import Essay
@@ -53,7 +54,8 @@ def causes_for_words(
 ) -> frozenset[Cause]:
     """Return why a new comment waits for a moderator, or a new wording of `edited`; nothing when it is shown at once.
 
-    `recent` is when its writer posted before. One query, where the rule against repeated words asks for it.
+    `recent` is when its writer posted before. One query for the learned filter, and one where the rule against
+    repeated words asks for it.
     """
     rules = rules_in_force()
     facts = Facts(
@@ -115,6 +117,8 @@ def _causes(
     if is_staff(author, essay, now):
         return frozenset()
     causes = causes_by_rules(rules, facts, essay.premoderation)
+    if facts.source and suspects(facts.source, facts.accepted_before):
+        causes |= {Cause.LEARNED}
     return causes | {Cause.PERSON} if author.standing(now) == Standing.HELD else causes
 
 

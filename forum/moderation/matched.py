@@ -2,10 +2,18 @@
 
 from markupsafe import Markup
 
-from forum.discussion.comment import CommentRevision
+from forum.discussion.comment import Cause, CommentRevision
+from forum.discussion.learned import words_that_weighed
+from forum.discussion.rules import words_matched
 from forum.text.marking import mark_words
 
 
 def marked(newest: CommentRevision) -> Markup:
-    """Return the HTML of a wording with <mark> round the words for which it was caught. No query of its own."""
-    return Markup(mark_words(newest.html, []))  # noqa: S704 (sanitised when it was stored, and marks hold no tag)
+    """Return the HTML of a wording with <mark> round the words on the list and those that the filter went by.
+
+    No query beyond that of the settings, and one for each request for what the filter suspects.
+    """
+    words = words_matched(newest.source)
+    if Cause.LEARNED in newest.causes:
+        words += words_that_weighed(newest.source)
+    return Markup(mark_words(newest.html, words))  # noqa: S704 (sanitised when stored, and marks hold no tag)
