@@ -42,7 +42,6 @@ from forum.admin.people import (
 )
 from forum.database import db
 from forum.discussion.refusals import reason_in_force
-from forum.moderation.people import write_note
 from forum.moderation.people_forms import NoteForm, ReasonForm
 from forum.moderation.said import last_comments
 from forum.moderation.standing import NotDone, may_manage
@@ -116,18 +115,6 @@ def name(user_id: int) -> Answer:
         return f"{old} is now called {user.name}."
 
     return act_on(user_id, "name", form, deed)
-
-
-@blueprint.post("/admin/users/<int:user_id>/notes")
-def notes(user_id: int) -> Answer:
-    """Keep a note about a person."""
-    form = NoteForm()
-
-    def deed(actor: User, user: User) -> str:
-        write_note(actor, user, form.words)
-        return "The note is kept."
-
-    return act_on(user_id, "note", form, deed)
 
 
 @blueprint.post("/admin/users/<int:user_id>/sessions/<int:session_id>/end")

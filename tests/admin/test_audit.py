@@ -16,7 +16,9 @@ def rows(admin: Visitor, address: str) -> list[str]:
 def test_the_log_says_who_did_what_to_whom_and_why_newest_first(cast: Cast) -> None:
     path = f"/admin/users/{cast.reader.user_id}"
     cast.admin.post(f"{path}/role", {"role": "author", "reason": "Writes well."})
-    cast.admin.post(f"{path}/ban", {"reason": "Or not.", "hide_comments": "yes"})
+    cast.admin.post(
+        f"/moderation/people/{cast.reader.user_id}/ban", {"reason": "Or not.", "hide_comments": "yes"}
+    )
     assert rows(cast.admin, "/admin/audit") == ["Or not.", "Writes well."]
     page = words(cast.admin.get("/admin/audit"))
     assert "admin Role changed reader Writes well. reader → author" in page

@@ -7,8 +7,10 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from forum import clock
 from forum.accounts.user import Role, User
 from forum.database import Base, db
+from forum.moderation.batch import Batch
 from forum.notifications.notice import Notice, notify
 from forum.subscriptions.letters import Letter
 from tests.cast import Cast, Visitor, comment_id
@@ -131,6 +133,9 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/desk/essays/<int:essay_id>/revisions/compare"): OWN_ESSAY,
     ("POST", "/desk/essays/<int:essay_id>/revisions/<int:number>/restore"): OWN_ESSAY,
     ("GET", "/moderation"): STAFF,
+    ("GET", "/moderation/arrivals"): STAFF,
+    ("POST", "/moderation/batch"): STAFF,
+    ("GET", "/moderation/batches/<int:batch_id>"): {AUTHOR, ADMIN},  # who asked for it
     ("GET", "/moderation/log"): STAFF,
     ("POST", "/moderation/comments/<int:comment_id>/approve"): STAFF_HERE,
     ("POST", "/moderation/comments/<int:comment_id>/reject"): STAFF_HERE,
@@ -157,7 +162,6 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/admin/users"): ADMINS,
     ("GET", "/admin/users/<int:user_id>"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/name"): ADMINS,
-    ("POST", "/admin/users/<int:user_id>/notes"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/role"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/sessions/<int:session_id>/end"): ADMINS,
     ("POST", "/admin/users/<int:user_id>/sessions/end"): ADMINS,
@@ -239,6 +243,10 @@ def sample(cast: Cast) -> dict[str, object]:
         ).scalar_one()
         them = select(User.id).where(User.id == someone)
         notify(Letter.REPLIES, them, slug, title=slug, heading="answered you", url="/")
+        batch = Batch(event_id=newest, actor_id=cast.author.user_id, verb="approve", created_at=clock.now())
+        db.session.add(batch)
+        db.session.flush()
+        batch_id = batch.id
         notice = db.session.scalar(select(Notice.id).where(Notice.user_id == someone))
         db.session.commit()
     return {
@@ -246,6 +254,7 @@ def sample(cast: Cast) -> dict[str, object]:
         "essay_id": essay_id,
         "comment_id": comment,
         "event_id": newest,
+        "batch_id": batch_id,
         "user_id": someone,
         "author_id": cast.author.user_id,
         "session_id": session,
