@@ -5,7 +5,9 @@ from datetime import datetime
 
 from forum.discussion.telling import unreadable
 from forum.essays.sending import begin_sendings
+from forum.moderation.batch import go_on_with_batches
 from forum.moderation.digest import tell_moderators
+from forum.moderation.learning import learn
 from forum.notifications.gathering import gather
 
 Job = Callable[[datetime], int]
@@ -17,4 +19,4 @@ def send_news(now: datetime) -> int:
     return gather(now, unreadable)
 
 
-JOBS: tuple[Job, ...] = (begin_sendings, send_news, tell_moderators)
+JOBS: tuple[Job, ...] = (begin_sendings, send_news, tell_moderators, go_on_with_batches, learn)
