@@ -11,7 +11,7 @@ from forum import clock
 from forum.accounts.asking import Origin, Wish, ask_to_join
 from forum.accounts.device import device_words
 from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
-from forum.accounts.user import User
+from forum.accounts.user import Standing, User
 from forum.accounts.views import asked, limit_mails
 from forum.database import db
 from forum.discussion.answers import (
@@ -42,7 +42,7 @@ from forum.discussion.posting import (
     withdraw_comment,
     writer_of,
 )
-from forum.discussion.refusals import why_nobody, why_not, why_thread_closed
+from forum.discussion.refusals import warning_words, why_nobody, why_not, why_thread_closed
 from forum.discussion.reporting import report_by, report_comment
 from forum.discussion.rights import Act, may_see, rights
 from forum.discussion.screening import Refused
@@ -54,6 +54,7 @@ from forum.web import (
     csrf,
     is_from_elsewhere,
     person,
+    refuse,
     require,
     require_found,
     safe_path,
@@ -305,5 +306,9 @@ def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
         abort(404)
     lock_discussion(comment.author_id, comment.essay_id, user.id)
     db.session.refresh(comment, with_for_update={"of": Comment})
-    require(act in rights(user, comment.essay, comment, clock.now()))
+    now = clock.now()
+    may = rights(user, comment.essay, comment, now)
+    if act not in may and user.standing(now) == Standing.WARNED:
+        refuse(403, warning_words(user))
+    require(act in may)
     return comment, comment.essay, user

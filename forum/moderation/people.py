@@ -234,14 +234,6 @@ def hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
     return [pair for pair in pairs if why_not_undo(pair[1], later.get(pair[0].id, [])) is None]
 
 
-def lock_for(actor: User, event: Event) -> None:
-    """Take the row locks that undoing an act on a person needs: people, then essays, then the comments of its parts."""
-    lock_people(actor, event.person)
-    ids = select(Event.comment_id).where(Event.part_of_id == event.id)
-    _lock_essays(select(Comment.essay_id).where(Comment.id.in_(ids)))
-    _lock_comments(select(Comment).where(Comment.id.in_(ids)))
-
-
 def _begin(act: str, actor: User, user: User, reason: str) -> None:
     lock_people(actor, user)
     if sentence := why_not(act, actor, user, clock.now()):
