@@ -102,6 +102,14 @@ def remember(actor: User) -> None:
     audit.record(actor.id, "remember", "learned-filter")
 
 
+def trial_of(training: LearnedFilter | None) -> Trial | None:
+    """Return how a training did, None when it had too little to learn from."""
+    measured = training.measured if training else {}
+    if "tested" not in measured:
+        return None
+    return Trial(measured["tested"], measured["tested_removed"], measured["caught"], measured["right"])
+
+
 def newest_filter() -> LearnedFilter | None:
     """Return the training in force, with its words."""
     return db.session.scalar(select(LearnedFilter).order_by(LearnedFilter.id.desc()).limit(1))
