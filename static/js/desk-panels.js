@@ -10,7 +10,7 @@ export function open(panel) {
   panel.open = true;
   remember(panel);
   const first = panel.matches(".card__ask") && (panel.querySelector("[data-cancel]") ?? panel.querySelector("[type=radio]:checked"));
-  (first || panel.querySelector("[type=radio], button, a, summary"))?.focus();
+  (first || panel.querySelector(":scope > :not(summary) :is([type=radio], button, summary)"))?.focus();
 }
 
 /** Choose the reason that was given last; with a form that was sent, keep its reason for the next time. */

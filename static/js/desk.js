@@ -66,12 +66,12 @@ function onClick(event) {
 async function decide(form, button) {
   const card = button.closest(".card") ?? form.closest(".card");
   const result = await send(form, button).catch(() => ({ error: notSent }));
+  for (const one of result.skipped ?? []) mark(document.getElementById(`card-${one.id}`), one.why);
   if (result.error) return refuse(card, result);
   if (result.batch) return location.assign(result.batch);
   remember(panelOf(button), form);
   if (staying.has(result.act)) return stay(card, button, result);
   const cards = leaving(card, form, button, result);
-  for (const one of result.skipped ?? []) mark(document.getElementById(`card-${one.id}`), one.why);
   if (result.may_undo) gone.set(result.event, cards);
   const next = leave(cards);
   if (form.matches("[data-batch]")) close(form.querySelector("details"), next);
@@ -230,7 +230,7 @@ function close(panel, next) {
   panel.open = false;
   const more = panel.closest(".card__more");
   if (more) more.open = false;
-  (next ?? panel.closest(".card") ?? panel.querySelector("summary"))?.focus();
+  (next ?? panel.closest(".card") ?? current())?.focus();
 }
 
 function find() {
