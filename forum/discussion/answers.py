@@ -9,13 +9,14 @@ from werkzeug.wrappers import Response
 
 from forum import clock
 from forum.database import db
-from forum.discussion.comment import Cause, Comment, Presence, Verdict, state_word
+from forum.discussion.comment import Comment, Verdict, state_word
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
+from forum.discussion.judged import judged_on
 from forum.discussion.outcome import KEPT
-from forum.discussion.reasons import said
 from forum.discussion.report import Report
-from forum.discussion.rights import decision_on, may_read_newest, may_see
+from forum.discussion.rights import may_read_newest, may_see
 from forum.discussion.thread import SHOWN_DEPTH, page_with
+from forum.discussion.waiting import old_text_stays
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
@@ -92,7 +93,16 @@ def ask_again(form: ReportForm | AppealForm, act: str, comment: Comment, essay: 
     """Answer with the report or appeal form as a page of its own, and what is missing in it."""
     if wants_json():
         return jsonify(error=" ".join(words for errors in form.errors.values() for words in errors)), 422
-    return render_template(f"discussion/{act}.html", form=form, comment=comment, essay=essay), 422
+    page = render_template(
+        f"discussion/{act}.html",
+        form=form,
+        comment=comment,
+        essay=essay,
+        newest=comment.newest,
+        judged=judged_on(comment),
+        days=site_settings().appeal_days,
+    )
+    return page, 422
 
 
 def reported_before(form: ReportForm, earlier: Report, comment: Comment, essay: Essay) -> Answer:
@@ -130,7 +140,7 @@ def posted_words(comment: Comment, essay: Essay) -> str:
     if comment.newest.verdict == Verdict.ACCEPTED:
         return "Your comment is posted."
     if comment.visible:
-        return _old_text_stays(essay)
+        return old_text_stays(essay)
     return f"Your comment is waiting for {essay.author.name}. Only you can see it."
 
 
@@ -173,34 +183,6 @@ def as_json(comment: Comment) -> dict[str, Any]:
         "likes": comment.likes,
         "created_at": comment.created_at.isoformat(),
     }
-
-
-def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True) -> str:
-    """Return what stands above words that readers do not see, for their writer or for a moderator."""
-    newest = comment.newest
-    if comment.presence == Presence.HIDDEN and newest.verdict != Verdict.HELD:
-        words, private = _removed("Removed", comment), " Only you can see this."
-    elif newest.verdict == Verdict.REJECTED:
-        words, private = _removed("Not accepted", comment), " Only you can see this."
-    elif Cause.APPEAL in newest.causes:
-        words, private = f"{essay.author.name} will look at this again.", " Only you can see it."
-    elif Cause.REPORTS in newest.causes:
-        words, private = f"Readers reported this. It waits for {essay.author.name}.", " Only you can see it."
-    elif comment.visible:
-        words, private = _old_text_stays(essay), ""
-    else:
-        words, private = f"Waiting for {essay.author.name}.", " Only you can see this."
-    return words + private if to_writer else words
-
-
-def _old_text_stays(essay: Essay) -> str:
-    return f"Your new text is waiting for {essay.author.name}. Readers see the old one until then."
-
-
-def _removed(what: str, comment: Comment) -> str:
-    decision = decision_on(comment)
-    why = said(decision.reason, decision.note) if decision else ""
-    return f"{what} by the moderators: {why}" if why else f"{what} by the moderators."
 
 
 def _retry(seconds: int | None) -> dict[str, str]:

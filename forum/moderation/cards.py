@@ -14,11 +14,11 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
+from forum.discussion.judged import Judged, appeals_on
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rules import CHIPS
 from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
-from forum.moderation.appeals import Asked, appeals_on
 from forum.moderation.reports import Reported, reports_on
 from forum.moderation.standing import why_not
 from forum.subscriptions.subscription import State, Subscription
@@ -81,7 +81,7 @@ class Card:
     reader: Reader
     chips: list[Chip]
     reports: list[Reported]
-    asked: Asked | None
+    asked: Judged | None
     """The open appeal, with the words that it is about, which its writer may have replaced since."""
     parent: Line | None
     answers: list[Line]
@@ -189,7 +189,7 @@ def _chips(
     comment: Comment,
     newest: CommentRevision,
     reports: list[Reported],
-    appeals: dict[int, Asked],
+    appeals: dict[int, Judged],
 ) -> list[Chip]:
     causes = comment.waits_for
     chips = []

@@ -12,8 +12,9 @@ from forum import clock
 from forum.accounts.session import sessions_of
 from forum.accounts.user import User
 from forum.database import Page, db, page_of
-from forum.discussion.answers import Answer, waiting_sentence
+from forum.discussion.answers import Answer
 from forum.discussion.comment import Comment, Presence
+from forum.discussion.waiting import waiting_sentence
 from forum.essays.essay import Access, Essay
 from forum.essays.listing import newest_essays
 from forum.limits import limit

@@ -328,7 +328,8 @@ def test_ones_comments_are_listed_with_what_became_of_each(cast: Cast) -> None:
     reason = {"revision": "1", "reason": "off-topic", "note": ""}
     cast.author.post(f"/moderation/comments/{refused}/reject", reason)
     page = words(newcomer.get("/account/comments"))
-    assert "Waiting for author. Only you can see this. This one waits." in page
+    assert "Waiting for author. Only you can see this." in page
+    assert "first comments are read before they appear. This one waits." in page
     assert re.search(
         r"Not accepted by the moderators: .*Only you can see this\. This one was refused\.", page
     )
