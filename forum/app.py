@@ -22,7 +22,7 @@ from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
-from forum.moderation.batch import Batch  # noqa: F401
+from forum.moderation.batch_views import blueprint as batch
 from forum.moderation.desk_views import blueprint as desk
 from forum.moderation.log_views import blueprint as moderation_log
 from forum.moderation.people_views import blueprint as people
@@ -61,6 +61,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     health,
     desk,
     moderation,
+    batch,
     moderation_log,
     shaping,
     people,

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import abort, flash, jsonify, redirect, render_template, request
@@ -22,17 +23,27 @@ from forum.essays.essay import Essay
 from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale, open_appeal
 from forum.moderation.forms import DecisionForm, ReasonedForm
-from forum.moderation.log import ACTS, find_event
-from forum.moderation.queue import (
-    how_long,
-    waiting_count,
-)
+from forum.moderation.log import ACTS
+from forum.moderation.queue import how_long, waiting_count
 from forum.moderation.undo import UNDOABLE, later_events, why_not_undo
 from forum.text.difference import differences
 from forum.web import person, refuse, require, require_found, safe_path, wants_json
 
 Answer = Response | str | tuple[Any, int]
 Decision = Callable[[User, Comment], Event]
+
+SAME_SITTING = timedelta(hours=12)
+"""So long the desk offers to undo what somebody did last, whenever they come back to it."""
+
+LOOKED_BACK = 20
+"""Among how many acts the last one is looked for that can be undone."""
+
+
+class Undoable(NamedTuple):
+    """What somebody did and may take back, as a sentence for themselves."""
+
+    event_id: int
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -113,38 +124,88 @@ def change_discussion(essay: Essay, change: Callable[[], Event]) -> Answer:
 def _done(comment: Comment, event: Event) -> Answer:
     if wants_json():
         return jsonify(as_result(event, comment))
-    words, back = decision_words(event, comment), next_path("/moderation")
+    words, back = sentence_of(event), next_path("/moderation")
     if event.act in decisions.OVER_COMMENTS and back.startswith("/moderation"):
-        left = waiting_count(person())
-        words += f" {left} left." if left else " Nothing is waiting."
+        words += f" {left_words()}"
     flash(words)
     if "reply" in request.form and comment.visible:
         return redirect(f"{comment.address}/reply", 303)
     return redirect(with_done(back, event), 303)
 
 
+def left_words() -> str:
+    """Return how much waits for who asks."""
+    left = waiting_count(person())
+    return f"{left:,} left." if left else "Nothing is waiting."
+
+
+def sentence_of(event: Event) -> str:
+    """Return what somebody just did, as a sentence for themselves: to a comment, many, a person or a discussion."""
+    if event.act == "undo":
+        return _undone_sentence(event)
+    if event.comment is not None:
+        return decision_words(event, event.comment)
+    if event.person is not None:
+        also = f" and removed {_comments(event.parts)}" if event.parts else ""
+        return f"{ON_PEOPLE.get(event.act, ACTS.get(event.act, event.act))} {event.person.name}{also}."
+    if event.parts or event.act in ON_MANY:
+        return ON_MANY.get(event.act, "Changed {}.").format(_comments(event.parts))
+    return f"{ACTS.get(event.act, event.act)}."
+
+
+ON_MANY = {
+    "approve": "Posted {}.",
+    "remove": "Removed {}.",
+    "spam": "Removed {} as spam.",
+}
+ON_PEOPLE = {
+    "ban": "Banned",
+    "unban": "Lifted the ban on",
+    "suspend": "Suspended",
+    "unsuspend": "Lifted the suspension of",
+    "hold": "Held the comments of",
+    "release": "Released the comments of",
+    "warn": "Warned",
+}
+
+
 def decision_words(event: Event, comment: Comment) -> str:
-    """Return what somebody just did, as a sentence for themselves."""
+    """Return what somebody just did to a comment, as a sentence for themselves."""
     about = f"{comment.author.name}’s comment"
     match event.act:
         case "approve" | "overturn":
             return f"Posted {about}."
-        case "reject":
-            return f"Rejected {about}."
+        case "keep":
+            return f"Kept {about}."
+        case "reject" | "hide":
+            return f"Removed {about}."
         case "uphold":
             return f"Upheld the decision about {about}."
-        case "hide":
-            return f"Hid {about}."
         case "spam":
             return f"Removed {about} as spam."
         case "restore":
             return f"Restored {about}. {_state_words(comment)}"
-        case "pin" | "unpin":
-            return f"{ACTS[event.act]} {about}."
         case "feature":
             return f"Marked {about} as the author’s pick."
-        case _:
+        case "unfeature":
             return f"Took the author’s pick from {about}."
+        case "close-thread" | "reopen-thread":
+            return f"{'Closed' if event.act == 'close-thread' else 'Reopened'} the thread of {about}."
+        case _:
+            return f"{ACTS.get(event.act, event.act)} {about}."
+
+
+def _undone_sentence(made: Event) -> str:
+    """Return what an undo brought back, as a sentence for who did it."""
+    if made.comment is not None:
+        return undone_words(made.comment, made.comment.essay)
+    if made.person is not None:
+        also = f" {_comments(made.parts)} came back." if made.parts else ""
+        return f"Undone. Nothing of it holds for {made.person.name} any more.{also}"
+    essay = db.session.get(Essay, made.essay_id) if made.essay_id is not None else None
+    if made.parts or essay is None:
+        return f"Undone. {_comments(made.parts)} {'is' if made.parts == 1 else 'are'} as before."
+    return undone_words(None, essay)
 
 
 def undone_words(comment: Comment | None, essay: Essay) -> str:
@@ -152,6 +213,10 @@ def undone_words(comment: Comment | None, essay: Essay) -> str:
         return f"Undone. {comment.author.name}’s comment is as it was. {_state_words(comment)}"
     state = "open" if closing_of(essay, clock.now()) is None else "closed"
     return f"Undone. The discussion of {essay.title} is {state} again."
+
+
+def _comments(count: int) -> str:
+    return "1 comment" if count == 1 else f"{count:,} comments"
 
 
 def _state_words(comment: Comment) -> str:
@@ -175,7 +240,8 @@ def _ask_again(
     may_read = may_read_newest(user, essay, comment, now)  # what its writer withdrew is nobody's to read
     if wants_json():
         html = newest.html if may_read else ""
-        return jsonify(error=sentence, revision=newest.number, html=html), status
+        words = {"revision": newest.number, "html": html} if seen is not None else {}
+        return jsonify(error=sentence, state=state_word(comment, newest), **words), status
     old = next((one for one in _wordings(comment) if one.number == seen), None) if may_read else None
     page = render_template(
         "moderation/decision.html",
@@ -220,15 +286,19 @@ def why(form: ReasonedForm) -> tuple[str, str]:
     return form.reason.data or "", form.note.data or ""
 
 
-def last_decision(user: User) -> tuple[int, str] | None:
-    """Return the decision that `?done=` names, with its sentence, if this person took it and it can be undone."""
-    event_id = row_number(request.args.get("done"))
-    event = find_event(user, event_id) if event_id else None
-    if event is None or event.actor_id != user.id or why_not_undo(event, later_events([event])):
-        return None
-    if event.comment is None:
-        return event.id, f"{ACTS[event.act]}."
-    return event.id, decision_words(event, event.comment)
+def last_decision(user: User) -> Undoable | None:
+    """Return what a person did last and may take back: what `?done=` names, else the latest of these hours.
+
+    What was undone is passed over, so that undoing again takes back the one before. Three queries and the sentence.
+    """
+    mine = (Event.actor_id == user.id) & Event.part_of_id.is_(None) & Event.is_undone.is_(False)
+    acts = db.select(Event).where(mine, Event.act.in_(UNDOABLE - {"undo"})).order_by(Event.id.desc())
+    named = db.session.scalar(acts.where(Event.id == (row_number(request.args.get("done")) or 0)))
+    lately = db.session.scalars(acts.where(Event.at > clock.now() - SAME_SITTING).limit(LOOKED_BACK))
+    candidates = [*([named] if named else []), *lately]
+    later = later_events(candidates)
+    found = next((event for event in candidates if why_not_undo(event, later) is None), None)
+    return Undoable(found.id, sentence_of(found)) if found is not None else None
 
 
 def address(path: str | None = None, **changes: Any) -> str:
@@ -251,8 +321,16 @@ def with_done(path: str, event: Event) -> str:
     return parts._replace(query=urlencode([*query, ("done", event.id)])).geturl()
 
 
-def as_result(event: Event, comment: Comment | None) -> dict[str, Any]:
-    result = {"event": event.id, "act": event.act, "state": event.to_state}
+def as_result(event: Event, comment: Comment | None = None) -> dict[str, Any]:
+    """Return what a decision or an undo came to, for a script; one query for how much is left."""
+    result: dict[str, Any] = {
+        "event": event.id,
+        "act": event.act,
+        "state": event.to_state,
+        "sentence": sentence_of(event),
+        "left": waiting_count(person()),
+        "may_undo": event.act in UNDOABLE,
+    }
     if comment is not None:
         result |= {"comment": comment.id, "revision": comment.newest_number, "visible": comment.visible}
     return result

@@ -18,12 +18,11 @@ from forum.discussion.rights import Act, rights
 from forum.essays.essay import Essay
 from forum.moderation.cards import Card
 from forum.moderation.deciding import address, last_decision
-from forum.moderation.forms import QueueForm, options
+from forum.moderation.forms import QueueForm, moment, options
 from forum.moderation.queue import (
     CAUSES,
     HELD_FOR,
-    Filters,
-    cause_named,
+    arrived_since,
     essays_moderated,
     how_long,
     may_use_desk,
@@ -47,9 +46,7 @@ def queue() -> Answer:
     require(may_use_desk(user, now))
     form = QueueForm(request.args, essays_moderated(user))
     form.cause.choices = options({"": "Any cause"} | CAUSES)
-    filters = Filters(
-        cause_named(form.cause.data), form.essay_id, form.q.data or "", form.order.data == "newest"
-    )
+    filters = form.filters
     numbers, essay = overview(user), _chosen_essay(user, filters.essay_id)
     page = waiting(user, filters, page_number())
     if not page.rows and page.number > 1:
@@ -75,6 +72,18 @@ def queue() -> Answer:
         page_address=lambda number: address(page=number),
         waiting_count=numbers.total,
     )
+
+
+@blueprint.get("/moderation/arrivals")
+def arrivals() -> Answer:
+    """Tell how many more wait than when a page was made, so that its list need not move."""
+    user = person()
+    require(may_use_desk(user, clock.now()))
+    since = moment(request.args.get("as_of"))
+    if since is None:
+        return jsonify(error="Say since when: as_of is a moment with its offset from UTC."), 422
+    form = QueueForm(request.args, essays_moderated(user))
+    return jsonify(more=arrived_since(user, form.filters, since))
 
 
 @blueprint.app_context_processor
@@ -116,9 +125,11 @@ def _as_json(page: Page[Card]) -> list[dict[str, Any]]:
             "essay": card.essay.slug,
             "writer": card.reader.user.name,
             "revision": card.newest.number,
-            "causes": sorted(card.newest.causes),
+            "causes": sorted(card.comment.waits_for),
+            "chips": [chip.words for chip in card.chips],
             "since": card.since.isoformat(),
-            "html": card.newest.html,
+            "visible": card.comment.visible,
+            "html": card.html,
         }
         for card in page.rows
     ]

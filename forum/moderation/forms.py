@@ -1,15 +1,26 @@
 """What moderators send: a decision with the wording they saw, a reason and a note; how they narrow the lists."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from wtforms import IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
-from wtforms.validators import InputRequired, Length, Optional, ValidationError
+from wtforms.validators import AnyOf, InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
 from forum.discussion.forms import row_number
 from forum.discussion.reasons import NEEDS_NOTE, offered
+from forum.moderation.batch import DECISIONS, Item
+from forum.moderation.queue import Filters, cause_named
 from forum.text.normal import normalise, one_line
 from forum.web import Form
 
@@ -33,8 +44,8 @@ class DecisionForm(Form):
     )
 
 
-class ReasonedForm(DecisionForm):
-    """A decision that its writer is told the reason for."""
+class WhyForm(Form):
+    """A reason that a writer is told, with a note."""
 
     reason = RadioField("Reason", validators=[InputRequired("Choose a reason.")])
     note = TextAreaField(
@@ -51,6 +62,53 @@ class ReasonedForm(DecisionForm):
         """Ask for the note where the reason alone says nothing."""
         if self.reason.data == NEEDS_NOTE and not field.data:
             raise ValidationError("Say in the note what the reason is.")
+
+
+class ReasonedForm(DecisionForm, WhyForm):
+    """A decision that its writer is told the reason for."""
+
+
+class ManyForm(Form):
+    """One decision about many comments, each with the wording that was seen, or about all that match."""
+
+    do = StringField(validators=[AnyOf(DECISIONS, message="Say what to do: post, remove, or spam.")])
+    item = SelectMultipleField(validate_choice=False)
+    all = BooleanField()
+    as_of = StringField()
+
+    @property
+    def items(self) -> list[Item]:
+        """Return id and wording of each comment that was ticked, each once; nonsense is no comment."""
+        pairs = (str(one).partition(":") for one in self.item.data or [])
+        return [*{row_number(row_id): row_number(seen) for row_id, _, seen in pairs}.items()]
+
+    @property
+    def moment(self) -> datetime | None:
+        """Return when the page was made that this comes from."""
+        return moment(self.as_of.data)
+
+    def validate_item(self, _field: SelectMultipleField) -> None:
+        """Ask for something to decide about."""
+        if not self.items and not self.all.data:
+            raise ValidationError("Choose at least one comment.")
+
+    def validate_as_of(self, _field: StringField) -> None:
+        """Ask since when all is meant that waits: what came later was not seen."""
+        if self.all.data and self.moment is None:
+            raise ValidationError("The form did not say which comments you saw. Open the desk again.")
+
+
+class RemoveManyForm(ManyForm, WhyForm):
+    """The removal of many comments, whose writers are told why."""
+
+
+def moment(given: str | None) -> datetime | None:
+    """Return the moment that a page was made at, as it says itself; None for nonsense."""
+    try:
+        found = datetime.fromisoformat(given or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 class NoteForm(Form):
@@ -87,6 +145,12 @@ class QueueForm(NarrowForm):
 
     cause = SelectField("Why it waits", validate_choice=False)
     order = SelectField("Order", choices=options(ORDERS), default="oldest", validate_choice=False)
+
+    @property
+    def filters(self) -> Filters:
+        """Return what the queue is narrowed to."""
+        is_newest_first = self.order.data == "newest"
+        return Filters(cause_named(self.cause.data), self.essay_id, self.q.data or "", is_newest_first)
 
 
 class LogForm(NarrowForm):

@@ -33,7 +33,6 @@ ACTS = {
     "uphold": "Upheld after an appeal",
     "hide": "Hidden",
     "remove": "Removed",
-    "remove": "Removed",
     "spam": "Removed as spam",
     "restore": "Restored",
     "undo": "Undone",
