@@ -1,6 +1,6 @@
 """Who hears of a comment: the one it answers, and who follows the thread or the discussion."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, literal, select, union_all
@@ -63,6 +63,17 @@ def keep_told(comment: Comment, change: int) -> None:
         bring_back(_subject(comment), clock.now())
     if comment.visible and comment.shown is not None:
         reword(_subject(comment), comment.shown.source)
+
+
+def keep_all_told(comments: Sequence[Comment], changes: Mapping[int, int]) -> None:
+    """Do what keep_told() does for each of many comments, whose changes stand under their ids."""
+    gone = [_subject(comment) for comment in comments if changes[comment.id] < 0]
+    if gone:
+        retract(gone)
+    there = {_subject(comment): comment for comment in comments if changes[comment.id] >= 0}
+    told = select(Notice.subject).where(Notice.subject.in_(there)).distinct()
+    for subject in db.session.scalars(told).all() if there else ():
+        keep_told(there[subject], changes[there[subject].id])
 
 
 def unreadable(notices: Sequence[Notice], now: datetime) -> set[int]:

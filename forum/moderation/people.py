@@ -13,7 +13,7 @@ from forum.discussion.change import Watch, put_back, rows_of
 from forum.discussion.comment import Comment, Presence, state_word
 from forum.discussion.event import Event, note_event
 from forum.discussion.outcome import REMOVED, tell_reporters
-from forum.discussion.posting import put_on_desk, settle
+from forum.discussion.posting import put_on_desk, settle_together
 from forum.discussion.refusals import CONFIRM_FIRST, reason_in_force
 from forum.discussion.report import Report
 from forum.essays.essay import Essay
@@ -246,14 +246,19 @@ def _hide_comments(actor: User, user: User, made: Ban, event: Event) -> int:
     _lock_essays(select(Comment.essay_id).where(Comment.author_id == user.id))
     comments = _lock_comments(_live_comments(user))
     reports = _open_reports(comments)
+    before = {}
     for comment in comments:
-        newest = comment.newest
-        watch, from_state = Watch(comment, *reports.get(comment.id, [])), state_word(comment, newest)
-        for report in reports.get(comment.id, []):
+        its_reports = reports.get(comment.id, [])
+        before[comment.id] = Watch(comment, *its_reports), state_word(comment, comment.newest)
+        for report in its_reports:
             report.decided_at, report.outcome = made.created_at, REMOVED
         comment.presence, comment.ban_id, comment.open_reports = Presence.HIDDEN, made.id, 0
-        settle(comment)
-        part = note_event("ban", actor, comment, newest, watch, from_state=from_state, note=made.reason)
+    settle_together(comments)
+    for comment in comments:
+        watch, from_state = before[comment.id]
+        part = note_event(
+            "ban", actor, comment, comment.newest, watch, from_state=from_state, note=made.reason
+        )
         part.part_of_id = event.id
         tell_reporters(part, comment)
     return len(comments)
@@ -266,17 +271,17 @@ def _lock_hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
 
 
 def _restore_comments(actor: User, hidden: Sequence[tuple[Comment, Event]], event: Event) -> int:
-    restored = 0
+    before = {}
     for comment, hiding in hidden:
-        newest = comment.newest
-        watch, from_state = Watch(comment, *rows_of(hiding.changes)), state_word(comment, newest)
+        before[comment.id] = Watch(comment, *rows_of(hiding.changes)), state_word(comment, comment.newest)
         put_back(hiding.changes)
-        settle(comment)
-        part = note_event("unban", actor, comment, newest, watch, from_state=from_state)
+    settle_together([comment for comment, _ in hidden])
+    for comment, _ in hidden:
+        watch, from_state = before[comment.id]
+        part = note_event("unban", actor, comment, comment.newest, watch, from_state=from_state)
         part.part_of_id = event.id
         tell_reporters(part, comment)
-        restored += 1
-    return restored
+    return len(hidden)
 
 
 def _forget_the_others(lifted: Ban | None, restored: Sequence[int], watch: Watch) -> None:

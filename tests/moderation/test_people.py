@@ -72,7 +72,7 @@ def undo_it(cast: Cast, actor_id: int | None, event_id: int) -> None:
         db.session.commit()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_ban_hides_exactly_the_live_comments_and_lifting_brings_back_exactly_those(
     cast: Cast, seed: int
 ) -> None:
@@ -235,7 +235,7 @@ def test_the_reason_that_is_shown_is_of_what_still_restrains_the_person(cast: Ca
         assert shown == ["Links to shops.", "Insults.", "Threats.", "Insults.", "Links to shops.", ""]
 
 
-@pytest.mark.parametrize("round_number", range(8))
+@pytest.mark.parametrize("round_number", range(5))
 def test_a_ban_while_its_person_posts_leaves_nothing_of_theirs_to_see(cast: Cast, round_number: int) -> None:
     reader, admin = cast.reader, cast.admin
     browsers = [cast.sign_in(reader.user_id or 0) for _ in range(3)]
@@ -250,7 +250,7 @@ def test_a_ban_while_its_person_posts_leaves_nothing_of_theirs_to_see(cast: Cast
 
     def ban_now() -> int:
         start.wait()
-        time.sleep(round_number * 0.02)  # earlier or later among the posts
+        time.sleep(round_number * 0.03)  # earlier or later among the posts
         form = {"reason": WHY, "hide_comments": "yes"}
         return admin.post(f"/moderation/people/{reader.user_id}/ban", form).status_code
 
