@@ -17,16 +17,16 @@ from forum.admin.views import blueprint as admin
 from forum.assets import init_assets
 from forum.config import ROOT, Settings, read_settings
 from forum.database import init_database
-from forum.discussion.learned import LearnedFilter  # noqa: F401
 from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
 from forum.moderation.batch_views import blueprint as batch
 from forum.moderation.desk_views import blueprint as desk
+from forum.moderation.learning_views import blueprint as learned
 from forum.moderation.log_views import blueprint as moderation_log
+from forum.moderation.mirror_views import blueprint as mirror
 from forum.moderation.people_views import blueprint as people
-from forum.moderation.second_look import SecondLook  # noqa: F401
 from forum.moderation.shaping_views import blueprint as shaping
 from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
@@ -63,6 +63,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     moderation,
     batch,
     moderation_log,
+    learned,
+    mirror,
     shaping,
     people,
     admin,

@@ -137,6 +137,11 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/moderation/batch"): STAFF,
     ("GET", "/moderation/batches/<int:batch_id>"): {AUTHOR, ADMIN},  # who asked for it
     ("GET", "/moderation/log"): STAFF,
+    ("GET", "/moderation/learned"): STAFF,
+    ("POST", "/moderation/learned"): WRITERS,
+    ("GET", "/moderation/mirror"): STAFF,
+    ("GET", "/moderation/second-look"): STAFF,
+    ("POST", "/moderation/second-look"): set(),  # there is no old decision of one's own to look at
     ("POST", "/moderation/comments/<int:comment_id>/approve"): STAFF_HERE,
     ("POST", "/moderation/comments/<int:comment_id>/reject"): STAFF_HERE,
     ("POST", "/moderation/comments/<int:comment_id>/hide"): STAFF_HERE,
