@@ -11,6 +11,7 @@ from forum.accounts.account_views import blueprint as account
 from forum.accounts.session import init_sessions
 from forum.accounts.views import blueprint as accounts
 from forum.admin.mail_views import blueprint as admin_mail
+from forum.admin.reasons_views import blueprint as admin_reasons
 from forum.admin.site_views import blueprint as admin_site
 from forum.admin.subscription_views import blueprint as admin_subscriptions
 from forum.admin.views import blueprint as admin
@@ -27,6 +28,9 @@ from forum.moderation.learning_views import blueprint as learned
 from forum.moderation.log_views import blueprint as moderation_log
 from forum.moderation.mirror_views import blueprint as mirror
 from forum.moderation.people_views import blueprint as people
+from forum.moderation.public_log import blueprint as public_log
+from forum.moderation.review_views import blueprint as review
+from forum.moderation.rules_views import blueprint as rules
 from forum.moderation.shaping_views import blueprint as shaping
 from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
@@ -65,10 +69,14 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     moderation_log,
     learned,
     mirror,
+    rules,
+    public_log,
+    review,
     shaping,
     people,
     admin,
     admin_site,
+    admin_reasons,
     admin_mail,
     admin_subscriptions,
     home,
@@ -142,6 +150,7 @@ def _template_values() -> dict[str, Any]:
             "name": current_app.config["SITE_NAME"],
             "url": current_app.config["SITE_URL"],
             "tagline": site_settings().tagline,
+            "public_log": site_settings().public_log,
         },
         "is_development": not current_app.config["IS_PRODUCTION"],
         "current_user": current_user,

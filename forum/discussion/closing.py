@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
 from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.rules import rule
@@ -34,8 +36,11 @@ def closing_of(essay: Essay, now: datetime) -> Closing | None:
 
 def thread_closing_of(comment: Comment) -> Closing | None:
     """Return how the thread that a comment is in ended, None while it goes on. At most one query."""
-    root = comment if comment.root_id is None else db.session.get(Comment, comment.root_id)
-    return Closing(root.closed_at, root.closing_note) if root is not None and root.closed_at else None
+    if comment.root_id is None:
+        return Closing(comment.closed_at, comment.closing_note) if comment.closed_at else None
+    first = select(Comment.closed_at, Comment.closing_note).where(Comment.id == comment.root_id)
+    row = db.session.execute(first).first()
+    return Closing(row[0], row[1]) if row is not None and row[0] is not None else None
 
 
 def _end(code: str, since: datetime) -> Closing | None:

@@ -137,11 +137,13 @@ def _towards(
     """Narrow what a person may do in general down to one comment."""
     allowed: set[Act] = set()
     own = comment.author_id == user.id
+    # Staff write in a closed thread too.
+    goes_on = Act.MODERATE in in_general or thread_closing_of(comment) is None
     if own:
-        allowed |= _over_own_words(user, essay, comment, in_general, now)
-    may_reply = Act.REPLY in in_general or _may_go_on_in(user, essay, comment, now)
+        allowed |= _over_own_words(user, essay, comment, in_general, now, goes_on=goes_on)
+    may_reply = goes_on and (Act.REPLY in in_general or _may_go_on_in(user, essay, comment, now))
     answerable = comment.visible or (Act.MODERATE in in_general and comment.is_waiting)
-    if may_reply and answerable and _may_write_in_thread(comment, in_general):
+    if may_reply and answerable:
         allowed.add(Act.REPLY)
     if comment.visible and not own:
         allowed |= in_general & {Act.REACT, Act.REPORT}
@@ -155,7 +157,7 @@ def _towards(
 
 
 def _over_own_words(
-    user: User, essay: Essay, comment: Comment, in_general: frozenset[Act], now: datetime
+    user: User, essay: Essay, comment: Comment, in_general: frozenset[Act], now: datetime, *, goes_on: bool
 ) -> set[Act]:
     """Withdrawing and appealing stay open to everyone, whatever became of their standing or subscription."""
     allowed: set[Act] = set()
@@ -166,15 +168,10 @@ def _over_own_words(
     refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
     if refused and not _has_open_appeal(comment) and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)
-    may_write = Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now)
-    if may_write and is_editable(comment) and _may_write_in_thread(comment, in_general):
+    may_write = goes_on and (Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now))
+    if may_write and is_editable(comment):
         allowed.add(Act.EDIT)
     return allowed
-
-
-def _may_write_in_thread(comment: Comment, in_general: frozenset[Act]) -> bool:
-    """Tell whether the thread of a comment goes on, at least for this person: staff write in a closed one too."""
-    return Act.MODERATE in in_general or thread_closing_of(comment) is None
 
 
 def _has_open_appeal(comment: Comment) -> bool:

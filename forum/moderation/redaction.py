@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -13,6 +14,8 @@ from forum.discussion.event import Event
 from forum.discussion.kept import KeptComment
 from forum.discussion.redacted import MARK, pattern_of, says
 from forum.discussion.report import Report
+from forum.discussion.rights import is_staff
+from forum.essays.essay import Essay
 from forum.moderation.decisions import NotPossible, Stale, begin
 from forum.moderation.digest import KIND
 from forum.notifications.notice import WORDS_GONE, rewrite
@@ -35,6 +38,11 @@ class Wording:
     revision_id: int
     source: str
     html: str
+
+
+def may_read_original(user: User | None, essay: Essay, now: datetime) -> bool:
+    """Tell whether a person may read what was taken out below an essay: its author, or an admin."""
+    return user is not None and is_staff(user, essay, now) and (user.is_admin or user.id == essay.author_id)
 
 
 def wordings_of(comment: Comment) -> list[Wording]:

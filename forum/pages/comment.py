@@ -8,19 +8,30 @@ from markupsafe import Markup
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.answers import Answer, as_json, new_form_token, place_of, waiting_sentence
+from forum.discussion.answers import Answer, as_json, new_form_token, place_of, reported_words
 from forum.discussion.comment import Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
+from forum.discussion.judged import appeals_on, judged_on
 from forum.discussion.reasons import offered
-from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
+from forum.discussion.redacted import MARK
+from forum.discussion.refusals import (
+    is_about_subscription,
+    supporters_only,
+    why_no_stranger,
+    why_not,
+    why_thread_closed,
+)
+from forum.discussion.reporting import report_by
 from forum.discussion.rights import Act, is_for_supporters, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
+from forum.discussion.waiting import usual_wait, waiting_sentence
 from forum.essays.essay import Essay
 from forum.limits import limit
-from forum.moderation.decisions import open_appeal
+from forum.moderation.redaction import may_read_original
+from forum.moderation.reports import reports_on
 from forum.notifications.inbox import stop_mails_of_thread
 from forum.notifications.watch import ThreadWatch, unwatch, watch, watch_of
-from forum.pages.essay import OwnParts, own_parts, put_own_parts, thread_html
+from forum.pages.essay import OwnParts, joined, own_parts, put_own_parts, thread_html, trace_parts
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
 from forum.web import person, require, require_found, safe_path, wants_json
@@ -36,6 +47,8 @@ def comment_page(comment_id: int) -> Answer:
     """Show a comment: the chain above it, itself, what may be done with it, and the replies below it."""
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     essay, user, now = comment.essay, person(), clock.now()
+    if comment.merged_into_id is not None and essay.may_read_whole(user, now):
+        return redirect(f"/comments/{comment.merged_into_id}", 303)
     if not may_see(user, essay, comment, now):
         abort(404)
     in_general = rights(user, essay, None, now)
@@ -46,19 +59,20 @@ def comment_page(comment_id: int) -> Answer:
     own = user is not None and comment.author_id == user.id
     parents = parents_of(essay, comment) if Act.READ in may else []
     ids = [seen.id for seen in [*parents, node, *walk(node.replies)]]
-    parts = own_parts(user, essay, ids, may, top=node.id) if Act.READ in may else {}
+    parts = _parts(user, essay, ids, may, node) if Act.READ in may else {}
     unseen = may_read_newest(user, essay, comment, now)
-    refusal = _refusal(user, essay, may, now)
+    closed = None if Act.MODERATE in in_general else why_thread_closed(comment)
+    refusal = _refusal(user, essay, may, closed, now)
     return render_template(
         "pages/comment.html",
         essay=essay,
         comment=comment,
         node=_as_seen(node, comment, essay) if unseen else node,
-        sentence=waiting_sentence(comment, essay, to_writer=own) if unseen and _differs(comment) else None,
+        sentence=_sentence(comment, essay, own=own) if unseen and _differs(comment) else None,
         own=own,
         may=may,
         # Whoever may answer this comment may answer those below it, also in the thread that they alone may go on with.
-        may_below=in_general | (may & {Act.REPLY}),
+        may_below=in_general - ({Act.REPLY} if closed else set()) | (may & {Act.REPLY}),
         parents=parents,
         replies=_replies(node, parts) if Act.READ in may else "",
         with_own=lambda html: put_own_parts(html, parts),
@@ -66,10 +80,18 @@ def comment_page(comment_id: int) -> Answer:
         watched=watch_of(user, comment.root_comment_id) if user is not None else None,
         place=place_of(comment, essay),
         refusal=refusal,
-        lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),
+        lacks_subscription=_lacks_subscription(user, essay, refusal, closed, now),
         supporters_only=supporters_only() if user is None and is_for_supporters(essay) else "",
         forms_for=_forms(comment),
-        appeal=open_appeal(comment) if Act.MODERATE in may else None,
+        origin=_origin(comment, user, now),
+        may_read_original=MARK in comment.newest.source and may_read_original(user, essay, now),
+        root=db.session.get(Comment, comment.root_comment_id) if Act.MODERATE in may else None,
+        asked=appeals_on([comment.id]).get(comment.id) if Act.MODERATE in may else None,
+        reports=reports_on([comment.id]).get(comment.id, []) if Act.MODERATE in may else [],
+        appeal_days=site_settings().appeal_days,
+        folds_at=site_settings().reports_that_fold,
+        reported=_reported(user, comment) if Act.REPORT in may else "",
+        judged=judged_on(comment) if own and unseen else None,
         reasons=offered(),
         house_rules=site_settings().house_rules,
         max_characters=MAX_CHARACTERS,
@@ -127,17 +149,53 @@ def _watch_words(watched: ThreadWatch | None) -> str:
     return "You hear nothing of this thread any more." if watched.is_muted else "You follow this thread."
 
 
-def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime) -> str | None:
+def _refusal(
+    user: User | None, essay: Essay, may: frozenset[Act], closed: str | None, now: datetime
+) -> str | None:
     """Return what stands in place of the form to reply; strangers have one, their words are kept."""
     if user is None:
-        return why_no_stranger(essay, now)
-    return None if Act.REPLY in may else why_not(user, essay, now)
+        return why_no_stranger(essay, now) or closed
+    return None if Act.REPLY in may else closed or why_not(user, essay, now)
+
+
+def _lacks_subscription(
+    user: User | None, essay: Essay, refusal: str | None, closed: str | None, now: datetime
+) -> bool:
+    if user is None or refusal is None or closed:
+        return False
+    return is_about_subscription(user, essay, now)
+
+
+def _parts(user: User | None, essay: Essay, ids: list[int], may: frozenset[Act], node: Node) -> OwnParts:
+    """Return what goes to the markers: traces of what was moved away, and the viewer's own."""
+    moved = trace_parts(essay, ids, with_threads=False) if node.has_lost else {}
+    return joined(moved, own_parts(user, essay, ids, may, top=node.id))
+
+
+def _origin(comment: Comment, user: User | None, now: datetime) -> Essay | None:
+    """Return the essay that a comment was moved from, if it was another one that the person may see."""
+    if comment.moved_from_essay_id in (None, comment.essay_id):
+        return None
+    essay = db.session.get(Essay, comment.moved_from_essay_id)
+    return essay if essay is not None and essay.may_see(user, now) else None
 
 
 def _replies(node: Node, parts: OwnParts) -> Markup:
     """Return what stands below a comment, the viewer's own waiting replies too; nothing where nothing does."""
     html = put_own_parts(thread_html(node.replies), parts)
     return html if "<li" in html else Markup()
+
+
+def _sentence(comment: Comment, essay: Essay, *, own: bool) -> str:
+    """Return what stands above words that readers do not see; a writer whose words wait is told how long."""
+    usually = usual_wait(essay.author_id) if own and comment.waits_since else ""
+    return waiting_sentence(comment, essay, to_writer=own, usually=usually)
+
+
+def _reported(user: User, comment: Comment) -> str:
+    """Return what stands in place of the form to report a comment, "" where that belongs."""
+    report = report_by(user, comment)
+    return reported_words(report) if report is not None else ""
 
 
 def _differs(comment: Comment) -> bool:

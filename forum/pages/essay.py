@@ -6,12 +6,13 @@ from datetime import datetime
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request
 from markupsafe import Markup
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.answers import Answer, new_form_token, waiting_sentence
+from forum.discussion.answers import Answer, new_form_token
 from forum.discussion.closing import closing_of
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
@@ -19,7 +20,17 @@ from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
 from forum.discussion.rights import Act, is_editable, is_for_supporters, rights
 from forum.discussion.screening import causes_to_hold
-from forum.discussion.thread import Node, Order, ThreadPage, thread_page, unseen_comments_of, waiting_node
+from forum.discussion.thread import (
+    Node,
+    Order,
+    ThreadPage,
+    Trace,
+    thread_page,
+    traces,
+    unseen_comments_of,
+    waiting_node,
+)
+from forum.discussion.waiting import usual_wait, waiting_sentence
 from forum.essays.essay import Essay, find_essay
 from forum.notifications.follow import is_following
 from forum.notifications.watch import is_muted_by
@@ -46,6 +57,8 @@ class SharedThread:
     html: str
     ids: list[int]
     count: int
+    has_picks: bool = False
+    has_lost: bool = False
 
 
 @blueprint.get("/essays/<slug>")
@@ -75,7 +88,7 @@ def essay_page(slug: str) -> Answer:
 def shared_thread(essay: Essay, order: Order, number: int) -> SharedThread:
     """Render one page of threads for everyone; nothing in it depends on who looks."""
     page = thread_page(essay, order, number, site_settings().threads_per_page)
-    return SharedThread(thread_html(page.nodes), page.ids(), page.count)
+    return SharedThread(thread_html(page.nodes), page.ids(), page.count, page.has_picks, page.has_lost)
 
 
 def thread_html(nodes: list[Node]) -> str:
@@ -83,9 +96,20 @@ def thread_html(nodes: list[Node]) -> str:
     return render_template("discussion/_thread.html", nodes=nodes)
 
 
-def with_own_parts(html: str, user: User | None, essay: Essay, ids: list[int], may: frozenset[Act]) -> Markup:
-    """Put a viewer's own parts at the markers of a page of threads; see own_parts()."""
-    return put_own_parts(html, own_parts(user, essay, ids, may))
+def trace_parts(essay: Essay, ids: list[int], *, with_threads: bool) -> OwnParts:
+    """Return the lines where comments were that were moved away: the same for everybody. One query."""
+    found: dict[int, list[Trace]] = {}
+    for trace in traces(essay, ids, clock.now(), with_threads=with_threads):
+        found.setdefault(trace.below, []).append(trace)
+    return {
+        ("below", place): render_template("discussion/_moved.html", traces=here, in_list=place == 0)
+        for place, here in found.items()
+    }
+
+
+def joined(parts: OwnParts, others: OwnParts) -> OwnParts:
+    """Return both, one after the other where both have something at one marker."""
+    return parts | {marker: parts.get(marker, "") + html for marker, html in others.items()}
 
 
 def put_own_parts(html: str, parts: OwnParts) -> Markup:
@@ -103,8 +127,7 @@ def own_parts(
     """
     if user is None:
         return {}
-    may_write = Act.COMMENT in may
-    return _parts_of_comments(user, ids, may_write, top) | _waiting_parts(user, essay, ids, may_write, top)
+    return _parts_of_comments(user, ids, may, top) | _waiting_parts(user, essay, ids, may, top)
 
 
 def _page(
@@ -116,6 +139,7 @@ def _page(
     shared: SharedThread,
     now: datetime,
 ) -> str:
+    order = Order.OLDEST if order == Order.PICKS and not shared.has_picks else order
     form = CommentForm(formdata=None)
     form.form_token.data = new_form_token() if user is not None else ""
     refusal = _refusal(user, essay, may, now)
@@ -126,7 +150,8 @@ def _page(
         whole=essay.may_read_whole(user, now),
         gate=gate_before(essay, user, now),
         may=may,
-        thread=with_own_parts(shared.html, user, essay, shared.ids, may),
+        thread=put_own_parts(shared.html, _parts(user, essay, may, shared, is_last=number == shared.count)),
+        has_picks=shared.has_picks,
         order=order,
         number=number,
         page_count=shared.count,
@@ -144,6 +169,14 @@ def _page(
     )
 
 
+def _parts(
+    user: User | None, essay: Essay, may: frozenset[Act], shared: SharedThread, *, is_last: bool
+) -> OwnParts:
+    """Return what goes to the markers of a page of threads: traces of what was moved away, and the viewer's own."""
+    moved = trace_parts(essay, shared.ids, with_threads=is_last) if shared.has_lost else {}
+    return joined(moved, own_parts(user, essay, shared.ids, may))
+
+
 def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime) -> str | None:
     """Return what stands in place of the composer; strangers have one, their words are kept."""
     if user is None:
@@ -151,23 +184,30 @@ def _refusal(user: User | None, essay: Essay, may: frozenset[Act], now: datetime
     return None if Act.COMMENT in may else why_not(user, essay, now)
 
 
-def _parts_of_comments(user: User, ids: list[int], may_write: bool, top: int | None) -> OwnParts:
+def _parts_of_comments(user: User, ids: list[int], may: frozenset[Act], top: int | None) -> OwnParts:
     """Return what a viewer has of their own at comments that everybody sees. One query."""
     is_own = and_(Comment.author_id == user.id, Comment.visible)
     thanks = select(Reaction.comment_id).where(Reaction.user_id == user.id, Reaction.comment_id == Comment.id)
-    is_thanked, is_muted = exists(thanks), is_muted_by(user, Comment.author_id)
+    is_thanked, is_muted, root = exists(thanks), is_muted_by(user, Comment.author_id), aliased(Comment)
+    closed_at = func.coalesce(root.closed_at, Comment.closed_at)
     rows = db.session.execute(
         select(
-            Comment.id, User.name, is_own.label("own"), is_thanked.label("thanked"), is_muted.label("muted")
+            Comment.id,
+            User.name,
+            is_own.label("own"),
+            is_thanked.label("thanked"),
+            is_muted.label("muted"),
+            closed_at.is_not(None).label("closed"),
         )
         .join(User, User.id == Comment.author_id)
+        .outerjoin(root, root.id == Comment.root_id)
         .where(Comment.id.in_(ids), or_(is_own, is_thanked, is_muted))
     )
     is_liked, parts = render_template("discussion/_liked.html"), OwnParts()
     for row in rows:
         if row.own and row.id != top:
             parts["own", row.id] = render_template(
-                "discussion/_own.html", comment_id=row.id, may_edit=may_write
+                "discussion/_own.html", comment_id=row.id, may_edit=_may_edit(may, is_closed=row.closed)
             )
         if row.thanked:
             parts["liked", row.id] = is_liked
@@ -177,15 +217,29 @@ def _parts_of_comments(user: User, ids: list[int], may_write: bool, top: int | N
     return parts
 
 
-def _waiting_parts(user: User, essay: Essay, ids: list[int], may_write: bool, top: int | None) -> OwnParts:
-    """Return a viewer's own comments that others do not see, for the places below what they answer. One query."""
+def _may_edit(may: frozenset[Act], *, is_closed: bool) -> bool:
+    """Tell whether somebody may edit what they wrote: in a closed thread only who moderates it."""
+    return Act.COMMENT in may and (not is_closed or Act.MODERATE in may)
+
+
+def _waiting_parts(
+    user: User, essay: Essay, ids: list[int], may: frozenset[Act], top: int | None
+) -> OwnParts:
+    """Return a viewer's own comments that others do not see, for the places below what they answer.
+
+    One query, and one more where something waits: how long that usually takes.
+    """
     parts: OwnParts = {}
     waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
-    for comment in unseen_comments_of(user, essay):
+    own = unseen_comments_of(user, essay)
+    usually = usual_wait(essay.author_id) if any(comment.waits_since for comment, _ in own) else ""
+    for comment, is_closed in own:
         place = _place(comment, ids, top)
         if not comment.visible and place is not None:
-            may_edit, is_live = may_write and is_editable(comment), comment.presence == Presence.LIVE
-            shown = (waiting_node(comment, essay), waiting_sentence(comment, essay), may_edit, is_live)
+            may_edit = _may_edit(may, is_closed=is_closed) and is_editable(comment)
+            is_live = comment.presence == Presence.LIVE
+            sentence = waiting_sentence(comment, essay, usually=usually)
+            shown = (waiting_node(comment, essay), sentence, may_edit, is_live)
             waiting.setdefault(place, []).append(shown)
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
@@ -220,6 +274,7 @@ def _as_json(essay: Essay, may: frozenset[Act], order: Order, number: int) -> An
         title=essay.title,
         url=essay.path,
         thread_version=essay.thread_version,
+        order=page.order,
         page=page.number,
         pages=page.count,
         comments=[_node_as_json(node) for node in page.nodes],
@@ -234,6 +289,7 @@ def _node_as_json(node: Node) -> dict[str, object]:
         "html": node.html,
         "likes": node.likes,
         "created_at": node.created_at.isoformat(),
+        "closed": node.is_closed,
         "more": node.more,
         "replies": [_node_as_json(reply) for reply in node.replies],
     }
