@@ -19,6 +19,7 @@ from forum.discussion.report import Appeal, Report
 from forum.discussion.rules import CHIPS
 from forum.discussion.thread import placeholder
 from forum.essays.essay import CommentPolicy, Essay
+from forum.moderation.matched import marked
 from forum.moderation.reports import Reported, reports_on
 from forum.moderation.standing import why_not
 from forum.subscriptions.subscription import State, Subscription
@@ -116,7 +117,7 @@ def cards_of(user: User, ids: Sequence[int], own: ColumnElement[bool], now: date
         Card(
             comment=row.Comment,
             newest=row.CommentRevision,
-            html=Markup(row.CommentRevision.html),  # noqa: S704  # cleaned when it was written
+            html=marked(row.CommentRevision),
             essay=row.Essay,
             since=row.Comment.waits_since,
             reader=readers[row.Comment.author_id],
