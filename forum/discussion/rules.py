@@ -7,19 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from forum.discussion.comment import Cause
-from forum.site.settings import Premoderation, SiteSettings, site_settings
+from forum.site.settings import Premoderation, SiteSettings, change_setting, site_settings
 from forum.subscriptions.subscription import PAYING
 from forum.text.phrases import distinct, find_phrases
 
 
 @dataclass(frozen=True)
 class Number:
-    """One number of a rule: what it is called, its bounds, and what it is until somebody changes it."""
+    """One number of a rule: what it is called, its bounds, what it is until somebody changes it, what it counts."""
 
     label: str
     least: int
     most: int
     default: int
+    unit: str = ""
+
+    def in_words(self, number: int) -> str:
+        """Return the number with what it counts: 1 link, 3 links."""
+        return f"{number:,} {self.unit}{'' if number == 1 else 's'}" if self.unit else str(number)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Rule:
     @property
     def sentence(self) -> str:
         """Return the rule with its numbers in it."""
-        return self.kind.sentence.format(**self.values)
+        numbers = self.kind.numbers.items()
+        return self.kind.sentence.format(**{name: one.in_words(self.values[name]) for name, one in numbers})
 
     @property
     def cause(self) -> Cause | None:
@@ -81,7 +87,7 @@ WHO_WRITES = (
     Kind(
         "supporters",
         "Only supporters may comment",
-        "On every essay, whatever its own policy. Who may not is told so, and how to become a supporter.",
+        "On every essay that subscribers may comment on. Who may not is told so, and how to become a supporter.",
     ),
     Kind(
         "domains",
@@ -91,16 +97,16 @@ WHO_WRITES = (
     ),
     Kind(
         "close-age",
-        "Close a discussion {days} days after its essay was published",
+        "Close a discussion {days} after its essay was published",
         "By the date, nothing has to run. A discussion that somebody reopens stays open.",
-        numbers={"days": Number("Days", 1, 3_650, 60)},
+        numbers={"days": Number("Days", 1, 3_650, 60, "day")},
         others={"note": ""},
     ),
     Kind(
         "close-silent",
-        "Close a discussion after {days} days without a comment",
+        "Close a discussion after {days} without a comment",
         "Counted from the last comment that readers saw, or from the publication.",
-        numbers={"days": Number("Days", 1, 3_650, 30)},
+        numbers={"days": Number("Days", 1, 3_650, 30, "day")},
         others={"note": ""},
     ),
 )
@@ -113,10 +119,10 @@ WHAT_WAITS = (
     ),
     Kind(
         "first",
-        "Hold a reader’s comments until {comments} were posted",
+        "Hold a reader’s comments until they have {comments} posted",
         "An essay with a policy of its own goes by that. Who still waits is also slowed down: see the settings.",
         Cause.NEW_WRITER,
-        {"comments": Number("Comments", 0, 50, 2)},
+        {"comments": Number("Comments", 0, 50, 2, "comment")},
     ),
     Kind(
         "words",
@@ -127,10 +133,10 @@ WHAT_WAITS = (
     ),
     Kind(
         "links",
-        "Hold comments with {links} links or more",
+        "Hold comments with {links} or more",
         "Every link counts, also the same one twice.",
         Cause.RULE_LINKS,
-        {"links": Number("Links", 1, 100, 3)},
+        {"links": Number("Links", 1, 100, 3, "link")},
     ),
     Kind(
         "edit-links",
@@ -140,24 +146,30 @@ WHAT_WAITS = (
     ),
     Kind(
         "repeat",
-        "Hold a comment of {characters} characters or more that says the same as another of the last {days} days",
+        "Hold comments of {characters} or more that say the same as another of the last {days}",
         "Whoever wrote the other, on whichever essay.",
         Cause.RULE_REPEAT,
-        {"characters": Number("Characters", 2, 10_000, 20), "days": Number("Days", 1, 365, 7)},
+        {
+            "characters": Number("Characters", 2, 10_000, 20, "character"),
+            "days": Number("Days", 1, 365, 7, "day"),
+        },
     ),
     Kind(
         "fast",
-        "Hold what somebody posts beyond {comments} comments in {minutes} minutes",
+        "Hold what somebody posts beyond {comments} in {minutes}",
         "Over all essays. How many are refused altogether is among the settings.",
         Cause.RULE_FAST,
-        {"comments": Number("Comments", 1, 100, 3), "minutes": Number("Minutes", 1, 60, 10)},
+        {
+            "comments": Number("Comments", 1, 100, 3, "comment"),
+            "minutes": Number("Minutes", 1, 60, 10, "minute"),
+        },
     ),
     Kind(
         "young",
-        "Hold comments of accounts that are younger than {days} days",
+        "Hold comments of accounts that are younger than {days}",
         "",
         Cause.RULE_YOUNG,
-        {"days": Number("Days", 1, 365, 3)},
+        {"days": Number("Days", 1, 365, 3, "day")},
     ),
     Kind(
         "hours",
@@ -170,9 +182,9 @@ WHAT_WAITS = (
 WHO_PASSES = (
     Kind(
         "trusted",
-        "Post without waiting after {comments} posted comments",
+        "Let people post without waiting once they have {comments} posted",
         "But for the words above, for people who are held, and where an essay has a policy of its own.",
-        numbers={"comments": Number("Comments", 1, 1_000, 10)},
+        numbers={"comments": Number("Comments", 1, 1_000, 10, "comment")},
     ),
 )
 KINDS = {kind.code: kind for kind in (*WHO_WRITES, *WHAT_WAITS, *WHO_PASSES)}
@@ -291,6 +303,28 @@ def words_matched(source: str) -> list[str]:
         return []
     found = find_phrases(source, tuple(listed.values["words"]))
     return distinct(source[start:end] for start, end in found)
+
+
+def change_rules(changed: Iterable[Rule]) -> None:
+    """Store some rules; the caller has validated them and records the change in the audit log."""
+    settings = site_settings()
+    stored = dict(settings.rules)
+    in_force = rules_in_force()
+    for one in changed:
+        in_force[one.kind.code] = one
+        if one.kind.code == "domains":
+            change_setting("blocked_domains", list(one.values["domains"]))
+        elif one.kind.code != "everything":
+            stored[one.kind.code] = {"on": one.is_on, **one.values}
+    change_setting("rules", stored)
+    change_setting("first_comments_held", in_force["first"].values["comments"])
+    change_setting("premoderation", _policy(in_force).value)
+
+
+def _policy(rules: Mapping[str, Rule]) -> Premoderation:
+    if rules["everything"].is_on:
+        return Premoderation.ALL
+    return Premoderation.FIRST if rules["first"].is_on else Premoderation.NONE
 
 
 def _in_force(kind: Kind, settings: SiteSettings) -> Rule:

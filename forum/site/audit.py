@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, String
+from sqlalchemy import JSON, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum import clock
@@ -30,3 +30,8 @@ def record(actor_id: int | None, act: str, subject: str, reason: str = "", **det
     )
     db.session.add(entry)
     return entry
+
+
+def newest(act: str) -> int:
+    """Return the id of the newest entry of an act, 0 while there is none. One query."""
+    return db.session.scalar(select(func.max(AuditEntry.id)).where(AuditEntry.act == act)) or 0

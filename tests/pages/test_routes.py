@@ -137,6 +137,9 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/moderation/batch"): STAFF,
     ("GET", "/moderation/batches/<int:batch_id>"): {AUTHOR, ADMIN},  # who asked for it
     ("GET", "/moderation/log"): STAFF,
+    ("GET", "/moderation/rules"): STAFF,
+    ("POST", "/moderation/rules"): WRITERS,
+    ("GET", "/moderation/rules/<code>/try"): STAFF,
     ("GET", "/moderation/learned"): STAFF,
     ("POST", "/moderation/learned"): WRITERS,
     ("GET", "/moderation/mirror"): STAFF,
