@@ -12,7 +12,7 @@ from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.moderation.standing import subject
 from forum.site.audit import AuditEntry
-from forum.site.settings import NUMBERS
+from forum.site.settings import HAVE_PAGES, NUMBERS
 
 ENTRIES_PER_PAGE = 50
 LONGEST_HISTORY = 50
@@ -29,6 +29,7 @@ ACTS = {
     "release": "Comments released",
     "role": "Role changed",
     "retry-mail": "Mails tried again",
+    "rule": "Rule changed",
     "setting": "Setting changed",
     "sign-out": "Signed out",
     "stop-mail": "Mail stopped",
@@ -74,6 +75,9 @@ SETTINGS = {name: number.label for name, number in NUMBERS.items()} | {
     "tagline": "Sentence about the site",
     "house_rules": "House rules",
     "premoderation": "Which comments wait",
+    "first_comments_held": "First comments that wait",
+    "blocked_domains": "Blocked domains",
+    "reasons": "Reasons",
 }
 
 
@@ -143,9 +147,11 @@ def latest_settings() -> dict[str, Line]:
     return {entry.subject.partition(":")[2]: line for entry, line in named}
 
 
-def newest_setting_change() -> int:
-    """Return the id of the newest change of any setting, 0 while there was none."""
-    return db.session.scalar(select(func.max(AuditEntry.id)).where(AuditEntry.act == "setting")) or 0
+def newest_setting_change(name: str = "") -> int:
+    """Return the id of the newest change of one setting, or of any on the settings page; 0 while there was none."""
+    apart = AuditEntry.subject.not_in([f"setting:{one}" for one in HAVE_PAGES])
+    about = AuditEntry.subject == f"setting:{name}" if name else apart
+    return db.session.scalar(select(func.max(AuditEntry.id)).where(AuditEntry.act == "setting", about)) or 0
 
 
 def lines_of(entries: Sequence[AuditEntry]) -> list[Line]:

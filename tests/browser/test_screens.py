@@ -318,6 +318,7 @@ SCREENS: dict[str, list[Screen]] = {
         own_subscription_that_lapsed,
         "/account",
         "/admin/audit",
+        "/admin/reasons",
         "/admin/settings",
         "/moderation",
     ],
