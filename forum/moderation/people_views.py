@@ -31,7 +31,7 @@ from forum.moderation.people_forms import BanForm, ConfirmForm, NoteForm, Reason
 from forum.moderation.person import history_of
 from forum.moderation.queue import CAUSES, may_use_desk, overview, waiting_count
 from forum.moderation.said import in_words
-from forum.moderation.standing import AUTHORS_MAY, NotDone, why_not
+from forum.moderation.standing import AUTHORS_MAY, NotDone, may_note, why_not
 from forum.moderation.warning import acknowledge, warning_mark
 from forum.web import (
     page_number,
@@ -153,6 +153,7 @@ def unban_person(user_id: int) -> Answer:
 @blueprint.post("/moderation/people/<int:user_id>/notes")
 def note(user_id: int) -> Answer:
     """Keep a note about a person."""
+    require(may_note(*_pair(user_id)))
     form = NoteForm()
 
     def deed(actor: User, user: User) -> tuple[None, str]:
@@ -267,6 +268,7 @@ def _page(
         now=now,
         history=history,
         why_not={key: why_not(key, actor, user, now) for key in AUTHORS_MAY},
+        may_note=may_note(actor, user),
         reason=reason_in_force(user, now),
         open_ban=ban_to_lift(user),
         forms_of=forms,

@@ -14,7 +14,7 @@ from forum.discussion.report import Appeal, Report
 from forum.moderation.decisions import DEEDS
 from forum.moderation.queue import moderates
 from forum.moderation.said import Said, in_words
-from forum.moderation.standing import subject, why_not_undo_on_person
+from forum.moderation.standing import may_note, subject, why_not_undo_on_person
 from forum.moderation.undo import UNDOABLE, later_events, why_not_undo
 from forum.site.audit import AuditEntry
 from forum.subscriptions.subscription import State, Subscription
@@ -97,7 +97,7 @@ def history_of(user: User, reader: User, number: int, now: datetime) -> History:
         subscription=_subscription(user, now),
         numbers=_numbers(user),
         said=_said(user, reader, number, now),
-        notes=_notes(user),
+        notes=_notes(user) if may_note(reader, user) else [],
         timeline=_timeline(user, reader, now),
     )
 

@@ -38,6 +38,11 @@ def why_not(act: str, actor: User, user: User, now: datetime) -> str | None:
     return None
 
 
+def may_note(actor: User, user: User) -> bool:
+    """Tell whether a person may read and write notes about another: about those who work here, only admins."""
+    return actor.is_admin or (actor.may_moderate and user.role == Role.READER)
+
+
 def why_not_undo_on_person(actor: User, event: Event, user: User) -> str | None:
     """Return why the actor may not take back an act on this person, or do it again: who may do it may undo it."""
     first = _first(event)

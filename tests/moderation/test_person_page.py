@@ -188,6 +188,11 @@ def test_the_page_tells_everything_but_the_address_to_who_is_no_admin(cast: Cast
             who is not cast.moderator,
         )
     assert cast.moderator.get(f"{page}?page=2").status_code == 404
+    colleague = cast.moderator.user_id
+    do(cast.admin, colleague, "notes", note="Away in June.")
+    assert "Away in June." in words(cast.admin.get(f"/moderation/people/{colleague}"))
+    assert "Away in June." not in words(cast.moderator.get(f"/moderation/people/{colleague}"))
+    assert do(cast.author, colleague, "notes", note="Away in July.") == 403
 
 
 def test_the_page_asks_the_same_of_the_database_for_much_as_for_little(cast: Cast) -> None:
