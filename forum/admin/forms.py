@@ -27,7 +27,7 @@ from wtforms.validators import (
 from forum.accounts.address import BadAddress, clean_address
 from forum.accounts.user import Role
 from forum.moderation.people_forms import LONGEST_REASON, Day, ReasonForm, WholeNumber
-from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES, Premoderation
+from forum.site.settings import LONGEST_HOUSE_RULES, LONGEST_TAGLINE, NUMBERS, SWITCHES
 from forum.subscriptions.periods import Deed, ending, extending, granting, last_moment
 from forum.subscriptions.subscription import Kind
 from forum.subscriptions.tier import Words
@@ -238,16 +238,6 @@ class SettingsForm(ReasonForm):
         "House rules",
         filters=[normalise],
         validators=[Length(max=LONGEST_HOUSE_RULES, message="Keep the rules under %(max)d characters.")],
-    )
-    premoderation = RadioField(
-        "Which comments wait for a moderator",
-        choices=[
-            SelectChoice(Premoderation.ALL.value, "Everything waits"),
-            SelectChoice(Premoderation.FIRST.value, "The first comments of a new reader wait"),
-            SelectChoice(Premoderation.NONE.value, "Nothing waits"),
-        ],
-        validate_choice=False,
-        validators=[AnyOf([policy.value for policy in Premoderation], "Choose one of the three.")],
     )
     seen = HiddenField()  # the newest change when the page was opened
 

@@ -49,7 +49,7 @@ def rules() -> Answer:
     user = person()
     require(may_use_desk(user, clock.now()))
     in_force = rules_in_force()
-    return _page(user, in_force, RulesForm({"seen": str(_newest_change())}, in_force))
+    return _page(user, in_force, RulesForm({"seen": str(audit.newest("rule"))}, in_force))
 
 
 @blueprint.post("/moderation/rules")
@@ -64,14 +64,14 @@ def save_rules() -> Answer:
         return _go_on_to_try(actor, code, form, in_force)
     if not form.validate():
         return _page(actor, in_force, form, 422)
-    if form.seen.data and form.seen.data != str(_newest_change()):
-        form.seen.data = str(_newest_change())
+    if form.seen.data and form.seen.data != str(audit.newest("rule")):
+        form.seen.data = str(audit.newest("rule"))
         return _page(actor, in_force, form, 409, [CHANGED_MEANWHILE])
     changed = [rule for code in KINDS if (rule := form.rule(code)) != in_force[code]]
     change_rules(changed)
     for rule in changed:
         old, new = _in_words(in_force[rule.kind.code]), _in_words(rule)
-        audit.record(actor.id, "setting", f"setting:{_setting(rule.kind.code)}", form.why, old=old, new=new)
+        audit.record(actor.id, "rule", f"rule:{rule.kind.code}", form.why, old=old, new=new)
     db.session.commit()
     flash("The rules are saved." if changed else "Nothing was different, so nothing was changed.", "ok")
     return redirect("/moderation/rules", 303)
@@ -101,7 +101,7 @@ def try_out(code: str) -> Answer:
         fates=Fate,
         most_listed=MOST_LISTED,
         may_change=_may_change(user),
-        seen=_newest_change(),
+        seen=audit.newest("rule"),
         **_rail(user),
     )
     return page, 200 if is_fit else 422
@@ -136,7 +136,6 @@ def _page(
         caught=caught_lately(user),
         triable=TRIABLE,
         changes=_latest_changes(),
-        setting=_setting,
         problems=problems or [],
         may_change=_may_change(user),
         **_rail(user),
@@ -161,12 +160,6 @@ def _may_change(user: User) -> bool:
     return user.may_write and user.is_in_standing(clock.now())
 
 
-def _setting(code: str) -> str:
-    """Return the name under which the audit log has a rule."""
-    names = {"everything": "premoderation", "first": "first_comments_held", "domains": "blocked_domains"}
-    return names.get(code, f"rules.{code}")
-
-
 def _in_words(rule: Rule) -> str:
     """Return a rule for the audit log."""
     others = {name: rule.values[name] for name in rule.kind.others if rule.values[name]}
@@ -178,13 +171,9 @@ def _listed(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else "yes" if value is True else str(value).rstrip(".")
 
 
-def _newest_change() -> int:
-    return audit.newest("setting")
-
-
 def _latest_changes() -> dict[str, Any]:
-    """Return when each setting was changed last, and by whom, by its name. One query."""
-    newest = select(func.max(AuditEntry.id)).where(AuditEntry.act == "setting").group_by(AuditEntry.subject)
+    """Return when each rule was changed last, and by whom, by its code. One query."""
+    newest = select(func.max(AuditEntry.id)).where(AuditEntry.act == "rule").group_by(AuditEntry.subject)
     who = aliased(User)
     statement = (
         select(AuditEntry.subject, AuditEntry.at, who.name)

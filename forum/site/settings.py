@@ -59,7 +59,7 @@ class SiteSettings:
         return timedelta(minutes=self.edit_window_minutes)
 
 
-HAVE_PAGES = ("rules", "reasons", "blocked_domains")
+HAVE_PAGES = ("rules", "reasons", "blocked_domains", "premoderation", "first_comments_held")
 """Settings that are changed on pages of their own."""
 
 LONGEST_TAGLINE = 200
@@ -79,13 +79,6 @@ class Number:
 
 
 NUMBERS = {
-    "first_comments_held": Number(
-        "First comments that wait",
-        "comments",
-        0,
-        50,
-        "A reader’s comments wait until this many were accepted. Counts only when the first comments wait.",
-    ),
     "edit_window_minutes": Number(
         "Time to repair a comment",
         "minutes",

@@ -86,18 +86,18 @@ def test_a_change_is_recorded_with_the_old_and_the_new_value_and_shown_on_the_pa
 
 def test_saving_needs_a_reason_and_keeps_what_was_typed(cast: Cast) -> None:
     before = now_in_force(cast)
-    answer = cast.admin.post(PATH, {"premoderation": "all", "house_rules": "Be <kind>", "reason": ""})
+    answer = cast.admin.post(PATH, {"supporter_marks": "False", "house_rules": "Be <kind>", "reason": ""})
     assert answer.status_code == 422
     assert "Be &lt;kind&gt;" in answer.text
-    assert re.search(r'<input[^>]*checked[^>]*value="all"', answer.text)
+    assert re.search(r'<input[^>]*checked[^>]*value="False"', answer.text)
     assert (now_in_force(cast), changes(cast)) == (before, [])
 
 
 @pytest.mark.parametrize(
     "form",
-    [{"premoderation": "some"}, {"premoderation": ""}, {"tagline": "x" * 201}, {"house_rules": "x" * 4_001}],
+    [{"tagline": "x" * 201}, {"house_rules": "x" * 4_001}],
 )
-def test_words_and_policies_outside_their_bounds_are_refused(cast: Cast, form: dict[str, str]) -> None:
+def test_words_outside_their_bounds_are_refused(cast: Cast, form: dict[str, str]) -> None:
     before = now_in_force(cast)
     assert cast.admin.post(PATH, form | {"reason": WHY}).status_code == 422
     assert now_in_force(cast) == before
@@ -107,18 +107,6 @@ def test_settings_that_do_not_exist_are_not_made(cast: Cast) -> None:
     before = now_in_force(cast)
     cast.admin.post(PATH, {"edit_window": "1", "secret_key": "x", "is_admin": "1", "reason": WHY})
     assert (now_in_force(cast), changes(cast)) == (before, [])
-
-
-def test_the_policy_decides_from_the_next_comment_on(cast: Cast) -> None:
-    cast.reader.comment(cast.slug, "Known readers are shown")
-    cast.admin.post(PATH, {"premoderation": "all", "reason": WHY})
-    cast.reader.comment(cast.slug, "Now everything waits")
-    cast.admin.post(PATH, {"premoderation": "none", "reason": WHY})
-    cast.newcomer.comment(cast.slug, "Now nothing waits")
-    page = words(cast.stranger.get(f"/essays/{cast.slug}"))
-    assert "Known readers are shown" in page
-    assert "Now nothing waits" in page
-    assert "Now everything waits" not in page
 
 
 def test_whoever_saves_an_older_page_is_shown_that_it_changed(cast: Cast) -> None:
@@ -152,5 +140,5 @@ def test_two_admins_who_save_at_once_are_one_after_the_other(cast: Cast) -> None
 def test_only_admins_change_settings(cast: Cast) -> None:
     before = now_in_force(cast)
     for who in (cast.reader, cast.moderator, cast.author, cast.stranger):
-        assert who.post(PATH, {"premoderation": "none", "reason": WHY}).status_code == 403
+        assert who.post(PATH, {"appeal_days": "3", "reason": WHY}).status_code == 403
     assert now_in_force(cast) == before

@@ -285,6 +285,7 @@ def sample(cast: Cast) -> dict[str, object]:
         "year": 2026,
         "token": "x" * 43,
         "version": "v",
+        "code": "links",
         "name": "favicon.svg",
         "message_id": 0,
     }
