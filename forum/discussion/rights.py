@@ -202,12 +202,20 @@ def _may_go_on_in(user: User, essay: Essay, comment: Comment, now: datetime) -> 
 
 def _may_appeal(comment: Comment, now: datetime) -> bool:
     decision = decision_on(comment)
-    if decision is None or now - decision.at > timedelta(days=site_settings().appeal_days):
+    if decision is None or _is_over(decision, now - timedelta(days=site_settings().appeal_days)):
         return False
     used = select(Appeal.id).where(
         (Appeal.event_id == decision.id) | ((Appeal.comment_id == comment.id) & Appeal.decided_at.is_(None))
     )
     return db.session.scalar(used.limit(1)) is None
+
+
+def _is_over(decision: Event, earliest: datetime) -> bool:
+    """Tell whether a decision was in force before this moment, and not only done again after an undo since."""
+    last: Event | None = decision
+    while last is not None and last.at < earliest:
+        last = db.session.scalar(select(Event).where(Event.undoes_id == last.id))
+    return last is None
 
 
 def _is_open(essay: Essay, now: datetime) -> bool:

@@ -3,16 +3,20 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.comment import Comment
+from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.digest import tell_moderators
 from forum.moderation.people import ban, lift_ban, lift_suspension, suspend
 from forum.outbox.message import Message
 from forum.subscriptions.letters import Letter, Pace
-from tests.cast import Cast, Visitor
+from tests.cast import Cast, Visitor, words
+from tests.discussion.rows import statements
 from tests.moderation.stage import Scene
 from tests.notifications.news import DAY, HOUR, MINUTE, MONDAY_NOON, Traveller, mails_to, news, set_pace, time
 
@@ -137,6 +141,56 @@ def test_a_suspension_lifted_at_once_was_never_said(time: Traveller, scene: Scen
     assert decisions_to(cast, cast.reader) == []
 
 
+def test_reporters_hear_what_became_of_it_and_nobodys_name(time: Traveller, scene: Scene) -> None:
+    cast, row = scene.cast, scene.shown("Some *unkind* words.")
+    reporters = [cast.person(f"reporter {number}") for number in range(3)]
+    for reporter in [*reporters, cast.moderator]:
+        assert reporter.post(f"/comments/{row}/report", {"reason": "unkind"}).status_code == 303
+    with statements(cast.app) as sent:
+        scene.done(cast.moderator, row, "hide", reason="unkind", note="Not here.")
+    assert (
+        sum(one.startswith("INSERT INTO notice") for one in sent) == 2
+    )  # to the writer, to all who reported
+    assert decisions_to(cast, reporters[0]) == []
+    time.shift(MINUTE)
+    for reporter in reporters:
+        [mail] = decisions_to(cast, reporter)
+        assert mail.subject == "You reported a comment: On tides"
+        assert "The moderators looked at it and removed it." in mail.text
+        for secret in ("reader\n", "moderator ", "reporter", "*unkind*", "Not here.", f"/comments/{row}"):
+            assert secret not in mail.text.partition("Stop mails")[0]
+    assert decisions_to(cast, cast.moderator) == []  # who decided knows it
+    cast.reader.post(f"/comments/{row}/appeal", {"words": "Look again."})
+    scene.done(cast.author, row, "approve")
+    time.shift(MINUTE)
+    last = decisions_to(cast, reporters[0])[-1]
+    assert "The moderators looked at it and kept it." in last.text
+    assert f"http://localhost/comments/{row}" in last.text
+    assert report_outcomes(cast) == ["kept"] * 4
+
+
+def test_what_reporters_hear_is_taken_back_with_the_decision(time: Traveller, scene: Scene) -> None:
+    cast, row = scene.cast, scene.shown()
+    assert cast.other_reader.post(f"/comments/{row}/report", {"reason": "unkind"}).status_code == 303
+    scene.undo(cast.author, scene.done(cast.author, row, "hide", reason="unkind"))
+    time.shift(HOUR)
+    assert decisions_to(cast, cast.other_reader) == []
+    assert report_outcomes(cast) == [""]
+    scene.done(cast.author, row, "approve")
+    time.shift(HOUR)
+    assert len(decisions_to(cast, cast.other_reader)) == 1
+    heard = "The moderators looked at it and kept it."
+    assert heard in words(cast.other_reader.get("/account/notifications"))
+    cast.newcomer.post(f"/comments/{row}/report", {"reason": "spam"})  # meanwhile
+    for is_there in (False, True, False):
+        assert scene.undo(cast.author, scene.last_event(row).id).status_code == 303
+        time.shift(HOUR)
+        assert (heard in words(cast.other_reader.get("/account/notifications"))) == is_there
+        assert cast.read(Comment, row).open_reports == (1 if is_there else 2)
+    assert decisions_to(cast, cast.other_reader) == []  # the mail had not left
+    assert decisions_to(cast, cast.newcomer) == []
+
+
 def test_who_moderates_hears_of_what_waits_at_most_every_few_hours(time: Traveller, scene: Scene) -> None:
     cast = scene.cast
     assert moderation_mails(cast, cast.author) == []
@@ -184,6 +238,12 @@ def test_only_who_may_decide_and_wants_it_is_told(time: Traveller, scene: Scene)
     time.shift(DAY)
     for who in (banned, stopped, cast.reader, cast.author):
         assert moderation_mails(cast, who) == []
+
+
+def report_outcomes(cast: Cast) -> list[str]:
+    """Return what became of every report, in the order in which they came."""
+    with cast.app.app_context():
+        return list(db.session.scalars(select(Report.outcome).order_by(Report.id)))
 
 
 def act(cast: Cast, people: tuple[int | None, int | None], deed: object) -> None:
