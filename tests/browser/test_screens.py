@@ -141,9 +141,16 @@ def stopped_letter(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Stop everything").wait_for()
 
 
-def open_reject(page: Page, site: Site) -> None:
+def desk_with_all_panels_open(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/moderation")
-    page.locator(".card__ask summary").first.click()
+    page.wait_for_selector("[data-ready]")
+    page.route("**/approve", lambda route: route.abort())
+    page.keyboard.press("a")
+    page.wait_for_selector(".card__error")
+    page.unroute("**/approve")
+    page.evaluate(
+        "document.querySelectorAll('.batch details, .card details').forEach(one => { one.open = true })"
+    )
 
 
 def first_user(page: Page, site: Site) -> None:
@@ -152,8 +159,13 @@ def first_user(page: Page, site: Site) -> None:
         page.locator("tbody th a").first.click()
 
 
+def person_with_every_form_open(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/moderation/people/4")
+    page.locator(".card__ask").evaluate_all("asked => asked.forEach(one => { one.open = true })")
+
+
 def ban_page(page: Page, site: Site) -> None:
-    first_user(page, site)
+    page.goto(f"{site.url}/moderation/people/4")
     page.get_by_role("link", name="Ban…").click()
     page.wait_for_url(re.compile("/ban"))
 
@@ -286,8 +298,10 @@ SCREENS: dict[str, list[Screen]] = {
     "author@demo.example": [
         ESSAY,
         "/moderation",
-        open_reject,
+        desk_with_all_panels_open,
         "/moderation/log",
+        person_with_every_form_open,
+        ban_page,
         comment_with_all_acts,
         "/desk/essays",
         "/desk/essays/new",
@@ -304,7 +318,6 @@ SCREENS: dict[str, list[Screen]] = {
         "/admin/users",
         "/admin/users?q=nobody-at-all",
         first_user,
-        ban_page,
         "/admin/mail",
         "/admin/mail/stopped",
         "/admin/tiers",
