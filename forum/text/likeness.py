@@ -59,9 +59,11 @@ def likeness(learned: Likeness, text: str) -> float:
 
 
 def words_that_weigh(learned: Likeness, text: str, most: int) -> list[str]:
-    """Return the words of `text` that speak most for removing it, the heaviest first."""
-    heavy = [word for word in words_that_count(text) if learned.weights.get(word, 0) > 0]
-    return sorted(heavy, key=lambda word: (-learned.weights[word], word))[:most]
+    """Return the words of `text` that speak most for removing it, the heaviest first, and none far behind it."""
+    weights = {word: learned.weights.get(word, 0.0) for word in words_that_count(text)}
+    least = max(weights.values(), default=0.0) / 3
+    heavy = [word for word, weight in weights.items() if weight > 0 and weight >= least]
+    return sorted(heavy, key=lambda word: (-weights[word], word))[:most]
 
 
 def words_that_count(text: str) -> set[str]:
