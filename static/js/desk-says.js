@@ -34,5 +34,8 @@ export function count(left, cards, way) {
     one.textContent = one.matches("[data-left]") ? `${left} ${left === 1 ? "comment" : "comments"}.` : left;
   }
   const masthead = document.querySelector(".masthead [href='/moderation'] .masthead__count");
-  if (masthead) masthead.firstChild.data = left;
+  if (masthead) {
+    masthead.firstChild.data = left;
+    masthead.hidden = !left;
+  }
 }
