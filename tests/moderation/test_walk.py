@@ -9,7 +9,7 @@ import time_machine
 
 from forum.moderation import batch
 from tests.cast import Cast
-from tests.moderation.walk import MODERATORS, READERS, Walk, build
+from tests.moderation.walk import MODERATORS, READERS, build
 
 SEEDS = range(1, int(os.environ.get("FORUM_WALKS", "1")) + 1)
 """One walk for each; `make walk` goes further, and from more places."""

@@ -137,6 +137,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("POST", "/moderation/batch"): STAFF,
     ("GET", "/moderation/batches/<int:batch_id>"): {AUTHOR, ADMIN},  # who asked for it
     ("GET", "/moderation/log"): STAFF,
+    ("GET", "/moderation-log"): EVERYONE,  # not there until an admin publishes it
     ("GET", "/moderation/rules"): STAFF,
     ("POST", "/moderation/rules"): WRITERS,
     ("GET", "/moderation/rules/<code>/try"): STAFF,
