@@ -25,6 +25,8 @@ def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, 
     """
     newest, author = comment.newest, essay.author.name
     only_you, why = " Only you can see it.", ""
+    if comment.merged_into_id is not None:
+        return "Merged with another comment that says the same."
     if comment.presence == Presence.HIDDEN and newest.verdict != Verdict.HELD:
         words, only_you, usually = _removed("Removed", comment), " Only you can see this.", ""
     elif newest.verdict == Verdict.REJECTED:

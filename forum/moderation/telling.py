@@ -150,6 +150,25 @@ def _restored(_event: Event, comment: Comment) -> News:
     return "The decision against your comment was taken back", words
 
 
+def _moved(_event: Event, comment: Comment) -> News:
+    is_elsewhere = comment.moved_from_essay_id != comment.essay_id
+    where = (
+        f"It stands below “{comment.essay.title}” now" if is_elsewhere else "It stands in another place now"
+    )
+    return "Your comment was moved", f"{where}, with its answers. Its address is the same."
+
+
+def _redacted(event: Event, _comment: Comment) -> News:
+    return "Words of your comment were taken out", _paragraphs(
+        "Readers see a mark in their place.", _why(event)
+    )
+
+
+def _merged(_event: Event, _comment: Comment) -> News:
+    words = "Another comment says the same. The answers and the thanks to yours are with that one now."
+    return "Your comment was merged with another", words
+
+
 _SAY: dict[str, Callable[[Event, Comment], News | None]] = {
     "approve": _approved,
     "overturn": _overturned,
@@ -158,6 +177,9 @@ _SAY: dict[str, Callable[[Event, Comment], News | None]] = {
     "hide": _removed,
     "spam": _removed_as_spam,
     "restore": _restored,
+    "move": _moved,
+    "redact": _redacted,
+    "merge": _merged,
 }
 
 

@@ -232,6 +232,7 @@ def test_a_duplicate_is_merged_with_its_answers_and_thanks_and_comes_back_exactl
     assert right(scene)
     assert cast.read(Comment, stays).likes == 2
     assert cast.read(Comment, answer).parent_id == stays
+    assert heard(scene, cast.other_reader) == ["Your comment was merged with another"]
     for visitor in (cast.stranger, cast.other_reader, cast.author):
         led = visitor.get(f"/comments/{goes}")
         assert (led.status_code, led.headers["Location"]) == (303, f"/comments/{stays}")
@@ -243,6 +244,7 @@ def test_a_duplicate_is_merged_with_its_answers_and_thanks_and_comes_back_exactl
     assert right(scene)
     assert seen(scene) == before
     assert scene.state(goes) == counted
+    assert heard(scene, cast.other_reader) == []
     again = event_of(scene, goes)
     assert scene.undo(cast.moderator, again.id).status_code == 303
     assert cast.read(Comment, stays).likes == 2
@@ -406,6 +408,13 @@ def right(scene: Scene) -> bool:
         lost = select(Event.id).join(Comment, Comment.id == Event.comment_id)
         assert not db.session.scalars(lost.where(Event.essay_id != Comment.essay_id)).all()
     return True
+
+
+def heard(scene: Scene, who: Visitor) -> list[str]:
+    """Return what somebody was told of decisions about their comments, and is not taken back."""
+    with scene.cast.app.app_context():
+        told = select(Notice.heading).where(Notice.user_id == who.user_id, Notice.retracted_at.is_(None))
+        return list(db.session.scalars(told.where(Notice.letter == "decisions")))
 
 
 def pinned(scene: Scene) -> list[int]:
