@@ -74,7 +74,7 @@ async function decide(form, button) {
   const cards = leaving(card, form, button, result);
   if (result.may_undo) gone.set(result.event, cards);
   const next = leave(cards);
-  if (form.matches("[data-batch]")) close(form.querySelector("details"), next);
+  if (form.matches("[data-batch]")) form.reset(), showPicked(), close(form.querySelector("details"), next);
   (next ?? current())?.focus();
   tell(result.sentence, result);
   count(result.left, cards, -1);
