@@ -54,8 +54,8 @@ def causes_for_words(
 ) -> frozenset[Cause]:
     """Return why a new comment waits for a moderator, or a new wording of `edited`; nothing when it is shown at once.
 
-    `recent` is when its writer posted before. One query for the learned filter, and one where the rule against
-    repeated words asks for it.
+    An edit goes by what counted as its comment was posted. `recent` is when its writer posted before. One query
+    for the learned filter, and one where the rule against repeated words asks for it.
     """
     rules = rules_in_force()
     facts = Facts(
@@ -63,7 +63,7 @@ def causes_for_words(
         links=links_in(words.html),
         posted_at=now,
         joined_at=author.created_at,
-        accepted_before=author.accepted_comments,
+        accepted_before=edited.accepted_before if edited else author.accepted_comments,
         recent=tuple(recent),
         same_words_at=_same_words_at(words.source, now, edited, rules["repeat"]),
         links_before=frozenset(links_in(edited.newest.html)) if edited else None,
