@@ -300,6 +300,8 @@ SCREENS: dict[str, list[Screen]] = {
         "/moderation",
         desk_with_all_panels_open,
         "/moderation/log",
+        "/moderation/rules",
+        "/moderation/rules/words/try?words-words=the",
         person_with_every_form_open,
         ban_page,
         comment_with_all_acts,
