@@ -231,16 +231,17 @@ def _waiting_parts(
     """
     parts: OwnParts = {}
     waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
-    own = unseen_comments_of(user, essay)
-    usually = usual_wait(essay.author_id) if any(comment.waits_since for comment, _ in own) else ""
-    for comment, is_closed in own:
-        place = _place(comment, ids, top)
-        if not comment.visible and place is not None:
-            may_edit = _may_edit(may, is_closed=is_closed) and is_editable(comment)
-            is_live = comment.presence == Presence.LIVE
-            sentence = waiting_sentence(comment, essay, usually=usually)
-            shown = (waiting_node(comment, essay), sentence, may_edit, is_live)
-            waiting.setdefault(place, []).append(shown)
+    own = [
+        (place, comment, is_closed)
+        for comment, is_closed in unseen_comments_of(user, essay)
+        if not comment.visible and (place := _place(comment, ids, top)) is not None
+    ]
+    usually = usual_wait(essay.author_id) if any(comment.waits_since for _, comment, _ in own) else ""
+    for place, comment, is_closed in own:
+        may_edit = _may_edit(may, is_closed=is_closed) and is_editable(comment)
+        is_live = comment.presence == Presence.LIVE
+        sentence = waiting_sentence(comment, essay, usually=usually)
+        waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, may_edit, is_live))
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
     return parts

@@ -1,18 +1,24 @@
 """Reports that fold, and appeals against decisions."""
 
 from datetime import timedelta
+from fractions import Fraction
+from typing import Any
 
 import pytest
 import time_machine
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from forum import clock
 from forum.accounts.user import Role
+from forum.database import db
 from forum.discussion.comment import Cause, Comment, Verdict
 from forum.discussion.report import Appeal, Report
+from forum.discussion.reporting import Weight
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, words
-from tests.discussion.rows import history, last_event, revision, rows_of, wrong_counters
+from tests.discussion.rows import JSON, history, last_event, revision, rows_of, wrong_counters
+from tests.discussion.test_races import act_of, together
 
 
 def test_three_known_readers_fold_a_comment(cast: Cast) -> None:
@@ -42,12 +48,86 @@ def test_a_folded_comment_with_replies_leaves_a_placeholder(cast: Cast) -> None:
     assert "boats" not in page.text
 
 
-def test_the_same_reader_counts_once(cast: Cast) -> None:
+def test_the_same_reader_counts_once_and_loses_nothing(cast: Cast) -> None:
     comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
     for _ in range(4):
         assert report(cast.other_reader, comment).status_code == 303
+    address, more = f"/comments/{comment}/report", {"reason": "unkind", "note": "And he laughed."}
+    answer = cast.other_reader.post(address, more)
+    assert answer.status_code == 409
+    assert "You reported this. A moderator will look at it." in words(answer)
+    assert "And he laughed.</textarea>" in answer.text
+    assert cast.other_reader.post(address, more, headers=JSON).status_code == 409
     assert rows_of(cast, Report) == 1
     assert cast.read(Comment, comment).visible
+    page = cast.other_reader.get(f"/comments/{comment}").text
+    assert "You reported this." in page
+    assert address not in page
+    cast.reader.post(f"/comments/{comment}/edit", {"body": "Buy my ships."})
+    assert address in cast.other_reader.get(f"/comments/{comment}").text
+
+
+@pytest.mark.parametrize(
+    ("judged", "right", "value", "says"),
+    [
+        (0, 0, "1", "counts 1"),
+        (3, 0, "1", "counts 1"),
+        (4, 2, "1", "counts 1: 2 of 4 reports were right"),
+        (4, 1, "1/3", "counts 0.33: 1 of 4 reports were right"),
+        (6, 1, "1/4", "counts 0.25: 1 of 6 reports were right"),
+        (8, 0, "1/10", "counts 0.1: 0 of 8 reports were right"),
+    ],
+)
+def test_reports_of_who_is_often_wrong_count_less(judged: int, right: int, value: str, says: str) -> None:
+    weight = Weight(True, judged, right)
+    assert (weight.value, str(weight)) == (Fraction(value), says)
+    assert Weight(False, judged, right).value == 0
+
+
+def test_who_is_often_wrong_needs_others_to_fold_and_only_the_author_sees_why(cast: Cast) -> None:
+    comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
+    first, second, third, fourth = known_readers(cast, 4)
+    judged(cast, third, comment, ["removed"] + ["kept"] * 5)
+    assert (
+        first.post(f"/comments/{comment}/report", {"reason": "spam", "note": "Sold twice."}).status_code
+        == 303
+    )
+    for reporter in (second, third):
+        report(reporter, comment)
+    assert cast.read(Comment, comment).visible
+    why = "known 2 : Spam: it is here to sell or to flood. It counts 0.25: 1 of 6 reports were right."
+    for page in (cast.author.get("/moderation"), cast.author.get(f"/comments/{comment}")):
+        assert why in words(page)
+        assert "known 0 : Spam: it is here to sell or to flood Sold twice. . It counts 1." in words(page)
+    assert "counts (right + 1) / (judged + 2)" in words(cast.author.get(f"/comments/{comment}"))
+    assert "Sold twice." not in words(cast.reader.get(f"/comments/{comment}"))
+    assert "known 2" not in words(first.get(f"/comments/{comment}"))
+    report(fourth, comment)
+    assert not cast.read(Comment, comment).visible
+
+
+def test_reports_that_were_answered_do_not_count_again(cast: Cast) -> None:
+    comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
+    readers = known_readers(cast, 5)
+    for reporter in readers[:2]:
+        report(reporter, comment)
+    assert "Reported by 2 readers: spam" in words(cast.author.get("/moderation"))
+    cast.author.post(f"/moderation/comments/{comment}/approve", {"revision": "1"})
+    assert "The moderators looked at it and kept it." in words(readers[0].get(f"/comments/{comment}"))
+    for reporter in readers[2:4]:
+        report(reporter, comment)
+    assert cast.read(Comment, comment).visible
+    report(readers[4], comment)
+    assert not cast.read(Comment, comment).visible
+
+
+def test_who_answers_a_reported_comment_has_answered_the_reports(cast: Cast) -> None:
+    comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
+    for reporter in known_readers(cast, 3):
+        report(reporter, comment)
+    assert cast.author.comment(cast.slug, "It is about boats.", comment).status_code == 303
+    row = cast.read(Comment, comment)
+    assert (row.visible, row.open_reports, row.waits_since) == (True, 0, None)
 
 
 def test_readers_without_an_accepted_comment_do_not_fold(cast: Cast) -> None:
@@ -142,6 +222,59 @@ def test_after_fourteen_days_a_decision_stands(cast: Cast) -> None:
         assert appeal(cast.newcomer, late).status_code == 403
 
 
+def test_a_decision_that_is_done_again_late_may_be_appealed_then_and_once(cast: Cast) -> None:
+    with time_machine.travel(clock.now(), tick=False) as moment:
+        comment = decided(cast, "hide")
+        moment.shift(timedelta(days=20))
+        author = cast.sign_in(cast.author.user_id or 0)  # staff is signed out overnight
+        assert appeal(cast.newcomer, comment).status_code == 403
+        for is_visible in (True, False):
+            undo_last(cast, author, comment)
+            assert cast.read(Comment, comment).visible is is_visible
+        assert appeal(cast.newcomer, comment).status_code == 303
+        form = {"revision": "1", "reason": "spam", "note": "Still."}
+        assert author.post(f"/moderation/comments/{comment}/reject", form).status_code == 303
+        assert "The moderators looked again, and it stays" in words(cast.newcomer.get(f"/comments/{comment}"))
+        for _ in range(2):
+            undo_last(cast, author, comment)
+            assert appeal(cast.newcomer, comment).status_code == 403
+    assert rows_of(cast, Appeal) == 1
+
+
+def test_an_appeal_shows_to_both_exactly_what_was_judged_and_what_is_newer(cast: Cast) -> None:
+    comment = decided(cast, "reject")
+    address = f"/comments/{comment}"
+    assert "The words above are those that were judged." in words(cast.newcomer.get(address))
+    empty = cast.newcomer.post(f"{address}/appeal", {"words": ""})
+    assert "These are the words that were judged: Buy my boats. Reason: Spam" in words(empty)
+    appeal(cast.newcomer, comment)
+    for page in (cast.author.get("/moderation"), cast.author.get(address)):
+        assert "These are the words that were judged." in words(page)
+    cast.newcomer.post(f"{address}/edit", {"body": "Boats are lovely.", "revision": "1"})
+    own = words(cast.newcomer.get(address))
+    assert "Your newest words were not judged yet. These were: Buy my boats." in own
+    assert "You asked for another look: It was about the essay. It waits for an answer." in own
+    for page in (cast.author.get("/moderation"), cast.author.get(address)):
+        assert "These words are newer than the decision; nobody has judged them." in words(page)
+        assert "The words that were judged Buy my boats." in words(page)
+        assert "Boats are lovely." in words(page)
+
+
+def test_an_appeal_and_a_restore_at_once_leave_no_appeal_behind(cast: Cast) -> None:
+    for number in range(4):
+        comment = decided(cast, "hide", f"Buy boat {number}.")
+        acts = [
+            act_of(cast.newcomer, f"/comments/{comment}/appeal", {"words": "Look again."}),
+            act_of(cast.author, f"/moderation/comments/{comment}/restore", {}),
+        ]
+        appealed, restored = (answer.status_code for answer in together(acts))
+        assert appealed in (303, 403)
+        assert restored == 303
+        assert cast.read(Comment, comment).visible
+        assert cast.read(Comment, comment).waits_since is None
+    assert all(row.decided_at for row in rows(cast, Appeal))
+
+
 def test_a_lapsed_reader_may_appeal_and_withdraw(cast: Cast) -> None:
     ended = clock.now() - timedelta(days=30)
     comment, other = decided(cast, "hide"), decided(cast, "approve", "Sell your boats.")
@@ -197,6 +330,28 @@ def begun_with(cast: Cast) -> dict[int, int]:
         visitor.user_id or 0: began.get(name, 1 if name.startswith("known") else 0)
         for name, visitor in cast.visitors.items()
     }
+
+
+def judged(cast: Cast, reader: Visitor, comment: int, outcomes: list[str]) -> None:
+    """Let some reports of a reader have been answered in better days."""
+    with cast.app.app_context():
+        for number, outcome in enumerate(outcomes, 100):
+            made = {"comment_id": comment, "revision": number, "user_id": reader.user_id, "reason": "spam"}
+            db.session.add(Report(**made, created_at=clock.now(), decided_at=clock.now(), outcome=outcome))
+        db.session.commit()
+
+
+def undo_last(cast: Cast, person: Visitor, comment: int) -> None:
+    """Take back the last thing that happened to a comment."""
+    assert person.post(f"/moderation/undo/{last_event(cast, comment).id}").status_code == 303
+
+
+def rows(cast: Cast, model: type[Any]) -> list[Any]:
+    """Return all rows of one kind, detached."""
+    with cast.app.app_context():
+        found = list(db.session.scalars(select(model)))
+        db.session.expunge_all()
+        return found
 
 
 def report(person: Visitor, comment: int) -> TestResponse:
