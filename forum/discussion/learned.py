@@ -13,8 +13,8 @@ from forum.site.settings import site_settings
 from forum.text.likeness import Likeness, likeness, words_that_weigh
 
 SUSPECT_FROM = 0.8
-"""How likely removing must be for a comment to wait. Measured, see docs/decisions/0012: at half of the removed
-caught, of ten that wait nine or more are rightly there, also on a subject that it was not learned on."""
+"""How likely removing must be for a comment to wait. By measuring (docs/decisions/0012): of a hundred that wait
+for it 94 or more are rightly there, also on a subject that it was not learned on."""
 
 MOST_WORDS_SHOWN = 5
 
