@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, true
-from sqlalchemy.orm import aliased, contains_eager
+from sqlalchemy.orm import aliased, contains_eager, lazyload
 
 from forum import clock
 from forum.accounts.user import User
@@ -159,7 +159,7 @@ def _events(user: User) -> Select[*tuple[Any, ...]]:
         .outerjoin(Comment, Comment.id == Event.comment_id)
         .outerjoin(writer, writer.id == Comment.author_id)
         .outerjoin(person, person.id == Event.person_id)
-        .options(*light_essay(), contains_eager(Event.person.of_type(person)))
+        .options(*light_essay(), lazyload(Essay.author), contains_eager(Event.person.of_type(person)))
         .where(Event.act.in_(ACTS), _is_seen_by(user))
     )
 

@@ -276,9 +276,11 @@ def _restore_comments(actor: User, hidden: Sequence[tuple[Comment, Event]], even
         before[comment.id] = Watch(comment, *rows_of(hiding.changes)), state_word(comment, comment.newest)
         put_back(hiding.changes)
     settle_together([comment for comment, _ in hidden])
-    for comment, _ in hidden:
+    for comment, hiding in hidden:
         watch, from_state = before[comment.id]
-        part = note_event("unban", actor, comment, comment.newest, watch, from_state=from_state)
+        part = note_event(
+            "unban", actor, comment, comment.newest, watch, from_state=from_state, undoes=hiding
+        )
         part.part_of_id = event.id
         tell_reporters(part, comment)
     return len(hidden)

@@ -328,6 +328,7 @@ def is_open_to_all(answer: TestResponse) -> bool:
     return rule.startswith(
         (
             "/media/",
+            "/moderation-log",
             "/dev/mail/",
             "/tags/",
             "/archive/",
