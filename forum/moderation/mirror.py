@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from forum import clock
@@ -125,15 +125,13 @@ class Look:
 
 
 def is_due(user: User) -> bool:
-    """Tell whether an old decision should come back now: 25 were taken since the last did. Two small queries."""
+    """Tell whether an old decision should come back now: 25 were taken since. One small query until it is so."""
     if not site_settings().second_looks:
         return False
-    last = select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id)
-    since = db.session.scalar(last)
+    last = select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id).scalar_subquery()
     own = select(Event.id).where(_decided_by(user), Event.part_of_id.is_(None))
-    if since is not None:
-        own = own.where(Event.at > since)
-    return len(db.session.scalars(own.limit(EVERY)).all()) == EVERY and next_look(user) is not None
+    since = own.where(or_(last.is_(None), Event.at > last)).limit(EVERY)
+    return len(db.session.scalars(since).all()) == EVERY and next_look(user) is not None
 
 
 def next_look(user: User) -> Look | None:
