@@ -15,6 +15,7 @@ from forum.database import db
 from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
 from forum.discussion.judged import Judged, appeals_on
+from forum.discussion.learned import words_that_weighed
 from forum.discussion.report import Appeal, Report
 from forum.discussion.rules import CHIPS
 from forum.discussion.thread import placeholder
@@ -202,7 +203,8 @@ def _chips(
         chips.append(Chip("Held person", "warn"))
     chips += [Chip(words, "warn") for cause, words in CHIPS.items() if cause in causes]
     if Cause.LEARNED in causes:
-        chips.append(Chip("Looks like what you remove", "warn"))
+        weighed = ", ".join(words_that_weighed(newest.source))
+        chips.append(Chip(f"Looks like what you remove{': ' if weighed else ''}{weighed}", "warn"))
     if Cause.EDIT in causes:
         chips.append(Chip("Edited later"))
     if Cause.APPEAL in causes:

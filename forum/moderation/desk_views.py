@@ -19,6 +19,7 @@ from forum.essays.essay import Essay
 from forum.moderation.cards import Card
 from forum.moderation.deciding import address, last_decision
 from forum.moderation.forms import QueueForm, moment, options
+from forum.moderation.mirror import is_due
 from forum.moderation.queue import (
     CAUSES,
     HELD_FOR,
@@ -66,6 +67,7 @@ def queue() -> Answer:
         essay=essay,
         closed=closing_of(essay, now) if essay else None,
         posted=[] if page.rows else newest_posted(user),
+        has_second_look=is_due(user),
         undoable=last_decision(user),
         reasons=offered(),
         address=address,
