@@ -69,13 +69,14 @@ async function decide(form, button) {
   for (const one of result.skipped ?? []) mark(document.getElementById(`card-${one.id}`), one.why);
   if (result.error) return refuse(card, result);
   if (result.batch) return location.assign(result.batch);
-  remember(panelOf(button), form);
+  const panel = panelOf(button);
+  remember(panel, form);
   if (staying.has(result.act)) return stay(card, button, result);
   const cards = leaving(card, form, button, result);
   if (result.may_undo) gone.set(result.event, cards);
-  const next = leave(cards);
-  if (form.matches("[data-batch]")) form.reset(), showPicked(), close(form.querySelector("details"), next);
-  (next ?? current())?.focus();
+  if (panel) panel.open = false;
+  if (form.matches("[data-batch]")) form.reset();
+  (leave(cards) ?? current())?.focus();
   tell(result.sentence, result);
   count(result.left, cards, -1);
   if (!current()) await renew();
@@ -119,7 +120,7 @@ async function undo(form, button) {
   const cards = gone.get(id);
   gone.delete(id);
   if (cards) {
-    putBack(cards)?.focus();
+    (putBack(cards) ?? current())?.focus();
     count(result.left, cards, 1);
   } else {
     await renew(`card-${result.comment}`);
@@ -226,11 +227,11 @@ function queue(number) {
   return link && (() => link.click());
 }
 
-function close(panel, next) {
+function close(panel) {
   panel.open = false;
   const more = panel.closest(".card__more");
   if (more) more.open = false;
-  (next ?? panel.closest(".card") ?? current())?.focus();
+  (panel.closest(".card") ?? current())?.focus();
 }
 
 function find() {
