@@ -30,7 +30,19 @@ UNDOABLE |= {
     "close-thread",
     "reopen-thread",
 }
-UNDOABLE |= {"remove", "move", "redact", "merge", "ban", "unban", "warn", "hold", "release", "suspend", "unsuspend"}
+UNDOABLE |= {
+    "remove",
+    "move",
+    "redact",
+    "merge",
+    "ban",
+    "unban",
+    "warn",
+    "hold",
+    "release",
+    "suspend",
+    "unsuspend",
+}
 """The acts of people who moderate; what a writer did is the writer's."""
 
 ACROSS = ("pin", "unpin", "move", "merge")
@@ -50,7 +62,7 @@ def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
     rolls back when this raises.
     Raises: NotPossible, with who did what since.
     """
-    if with_later:
+    if with_later and not event.is_undone:
         _undo_later(actor, event)
     if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event])):
         raise NotPossible(sentence)
@@ -65,7 +77,7 @@ def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
         undone.part_of_id = made.id
         made.parts += 1
     if not made.parts and not event.changes:
-        raise NotPossible("None of this can be undone any more: every comment was changed since.")
+        raise NotPossible("None of this can be undone any more: all of it was changed or taken back since.")
     return made
 
 

@@ -9,7 +9,7 @@ import time_machine
 
 from forum.moderation import batch
 from tests.cast import Cast
-from tests.moderation.walk import MODERATORS, READERS, build
+from tests.moderation.walk import MODERATORS, READERS, build, differences
 
 SEEDS = range(1, int(os.environ.get("FORUM_WALKS", "1")) + 1)
 """One walk for each; `make walk` goes further, and from more places."""
@@ -39,8 +39,8 @@ def test_all_acts_of_a_walk_are_taken_back_one_by_one_and_nothing_is_left_of_the
     while events := walk.in_force(first, last):
         assert walk.undo(events[0]), walk.refusal
     assert walk.unsound() == []
-    assert walk.rows() == rows
-    assert walk.pages() == pages
+    assert differences(walk.rows(), rows) == {}
+    assert differences(walk.pages(), pages) == {}
     assert walk.mails() == 0
 
 
@@ -56,8 +56,8 @@ def test_a_walk_is_taken_back_in_any_order_each_act_with_what_followed(
         walk.random.shuffle(events)
         assert any(walk.undo(event, with_later=True) for event in events), walk.refusal
         assert walk.unsound() == []
-    assert walk.rows() == rows
-    assert walk.pages() == pages
+    assert differences(walk.rows(), rows) == {}
+    assert differences(walk.pages(), pages) == {}
     assert walk.mails() == 0
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import aliased
 from time_machine import Traveller
 
 from forum import clock
@@ -141,12 +142,18 @@ class Walk:
     def in_force(self, since: int, until: int, *, is_undo: bool = True) -> list[int]:
         """Return the acts of moderators of a stretch of the walk that stand, the last first.
 
-        Parts are taken back with what they belong to, `is_undo` False leaves out what took others back.
+        Parts are taken back with what they belong to, unless that left them alone. `is_undo` False leaves out what
+        took others back.
         """
         with self.cast.app.app_context():
             acts = UNDOABLE if is_undo else UNDOABLE - {"undo"}
-            whole = Event.part_of_id.is_(None) & Event.is_undone.is_(False) & Event.act.in_(acts)
-            stretch = select(Event.id).where(Event.id > since, Event.id <= until, whole)
+            head, part = aliased(Event), aliased(Event)
+            is_left = select(head.id).where(head.id == Event.part_of_id, head.is_undone).exists()
+            parts = select(part.id).where(part.part_of_id == Event.id, part.is_undone.is_(False)).exists()
+            is_empty = (Event.parts > 0) & Event.person_id.is_(None) & ~parts
+            whole = (Event.part_of_id.is_(None) | is_left) & ~is_empty
+            standing = Event.is_undone.is_(False) & Event.act.in_(acts)
+            stretch = select(Event.id).where(Event.id > since, Event.id <= until, whole, standing)
             return list(db.session.scalars(stretch.order_by(Event.id.desc())))
 
     def undo(self, event_id: int, *, with_later: bool = False) -> bool:
@@ -236,6 +243,23 @@ def build(cast: Cast, seed: int, time: Traveller) -> Walk:
         db.session.execute(update(Message).values(sent_at=clock.now()))
         db.session.commit()
     return walk
+
+
+def differences(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return what of some rows or pages is not as it was, as it is now and as it was before."""
+    found: dict[str, Any] = {}
+    for name in now.keys() | before.keys():
+        new, old = now.get(name), before.get(name)
+        if new != old and isinstance(new, list) and isinstance(old, list):
+            pairs = [(one, other) for one, other in zip(new, old, strict=False) if one != other]
+            found[name] = [
+                (one[0], [both for both in zip(one, other, strict=True) if both[0] != both[1]])
+                for one, other in pairs
+            ]
+            found[name] += [f"{len(old)} rows are {len(new)}"] if len(new) != len(old) else []
+        elif new != old:
+            found[name] = (new, old)
+    return found
 
 
 def without_tokens(page: str) -> str:
