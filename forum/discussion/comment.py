@@ -69,11 +69,13 @@ class Comment(Base):
             postgresql_where=text("waits_since IS NOT NULL"),
         ),
         Index("ix_comment_essay_id_spoken_at", "essay_id", "spoken_at"),
+        # What somebody wrote last, read from its end.
+        Index("ix_comment_author_id_id", "author_id", "id"),
     )
 
     id: Mapped[Id]
     essay_id: Mapped[int] = reference("essay.id", index=False)
-    author_id: Mapped[int] = reference("user.id")
+    author_id: Mapped[int] = reference("user.id", index=False)
     parent_id: Mapped[int | None] = reference("comment.id")
     answers_id: Mapped[int | None] = reference("comment.id", index=False)
     """The comment that was answered; differs from the parent only at the depth cap."""

@@ -44,14 +44,15 @@ def judged_on(comment: Comment) -> Judged | None:
 def appeals_on(comment_ids: Collection[int]) -> dict[int, Judged]:
     """Return what the open appeals of these comments are about, by comment. One query."""
     is_open = Appeal.comment_id.in_(comment_ids) & Appeal.decided_at.is_(None)
-    rows = db.session.execute(_judged().where(is_open))
+    rows = db.session.execute(_judged(is_appealed=True).where(is_open))
     return {row[1].comment_id: Judged(*row) for row in rows}
 
 
-def _judged() -> Select[*tuple[Any, ...]]:
+def _judged(*, is_appealed: bool = False) -> Select[*tuple[Any, ...]]:
+    """Return a select of decisions; only of those that were appealed it begins at the appeals, past all others."""
     words = and_(CommentRevision.comment_id == Event.comment_id, CommentRevision.number == Event.revision)
     return (
         select(Event, CommentRevision, Appeal)
         .join(CommentRevision, words)
-        .outerjoin(Appeal, Appeal.event_id == Event.id)
+        .join(Appeal, Appeal.event_id == Event.id, isouter=not is_appealed)
     )

@@ -16,4 +16,5 @@ def marked(newest: CommentRevision) -> Markup:
     words = words_matched(newest.source)
     if Cause.LEARNED in newest.causes:
         words += words_that_weighed(newest.source)
-    return Markup(mark_words(newest.html, words))  # noqa: S704 (sanitised when stored, and marks hold no tag)
+    html = mark_words(newest.html, words) if words else newest.html
+    return Markup(html)  # noqa: S704 (sanitised when stored, and marks hold no tag)

@@ -124,10 +124,15 @@ def waiting(user: User, filters: Filters, number: int = 1) -> Page[Card]:
     """Return one page of what waits for a person. The same number of queries for 20 as for 10,000."""
     now = clock.now()
     matching = _matching(user, filters, now)
-    total = db.session.scalar(_count(matching)) or 0
     since, row_id = Comment.waits_since, Comment.id
-    order = (since.desc(), row_id.desc()) if filters.newest_first else (since, row_id)
-    ids = db.session.scalars(matching.order_by(*order).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
+    ordered = matching.order_by(*((since.desc(), row_id.desc()) if filters.newest_first else (since, row_id)))
+    first = (number - 1) * PER_PAGE
+    if filters.find:  # so many texts are looked through once only
+        found = db.session.scalars(ordered).all()
+        total, ids = len(found), found[first : first + PER_PAGE]
+    else:
+        total = db.session.scalar(_count(matching)) or 0
+        ids = db.session.scalars(ordered.limit(PER_PAGE).offset(first)).all()
     return Page(cards_of(user, ids, moderates(user, now), now), number, PER_PAGE, total)
 
 

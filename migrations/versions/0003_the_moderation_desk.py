@@ -200,6 +200,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("waits_for", sa.String(200), server_default="", nullable=False))
         batch_op.drop_index(batch_op.f("ix_comment_essay_id"))
         batch_op.create_index("ix_comment_essay_id_spoken_at", ["essay_id", "spoken_at"], unique=False)
+        batch_op.drop_index(batch_op.f("ix_comment_author_id"))
+        batch_op.create_index("ix_comment_author_id_id", ["author_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_comment_merged_into_id"), ["merged_into_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_comment_moved_from_essay_id"), ["moved_from_essay_id"], unique=False
@@ -329,6 +331,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_comment_moved_from_essay_id"))
         batch_op.drop_index(batch_op.f("ix_comment_merged_into_id"))
         batch_op.drop_index("ix_comment_essay_id_spoken_at")
+        batch_op.drop_index("ix_comment_author_id_id")
+        batch_op.create_index(batch_op.f("ix_comment_author_id"), ["author_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_comment_essay_id"), ["essay_id"], unique=False)
         batch_op.drop_column("waits_for")
         batch_op.drop_column("waits_since")

@@ -26,7 +26,7 @@ from tests.moderation.stage import Scene
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 22, "/moderation/log": 9}
+QUERIES = {"/moderation": 24, "/moderation/log": 9}
 """With the session, the settings and the beginning of the transaction."""
 
 
