@@ -51,6 +51,11 @@ def field_names(kind: Kind) -> list[str]:
     return [f"{kind.code}-{name}" for name in names]
 
 
+def tried_names(kind: Kind) -> list[str]:
+    """Return the names of the fields that change what a rule holds."""
+    return [f"{kind.code}-{name}" for name in (*kind.numbers, "words") if name in kind.defaults]
+
+
 def as_typed(rules: Iterable[Rule]) -> dict[str, str]:
     """Return what stands in the fields of rules, by their names."""
     typed: dict[str, str] = {}

@@ -22,7 +22,7 @@ from forum.discussion.rules import (
     rules_in_force,
 )
 from forum.moderation.queue import CAUSES, may_use_desk, overview
-from forum.moderation.rules_form import RulesForm, as_typed, field_names, has_switch
+from forum.moderation.rules_form import RulesForm, as_typed, field_names, has_switch, tried_names
 from forum.moderation.standing import lock_people
 from forum.moderation.trial import LAST, MOST_LISTED, TRIABLE, Fate, Sample, caught_lately, try_rule
 from forum.site import audit
@@ -93,7 +93,7 @@ def try_out(code: str) -> Answer:
         "moderation/rules-try.html",
         rule=rule,
         form=form,
-        names=[name for name in field_names(rule.kind) if name != f"{code}-on"],
+        names=tried_names(rule.kind),
         typed=as_typed([Rule(rule.kind, is_on=True, values=rule.values)]),
         sample=sample,
         last=LAST,
@@ -112,8 +112,7 @@ def _go_on_to_try(actor: User, code: str, form: RulesForm, in_force: Mapping[str
     if not form.is_fit(code):
         return _page(actor, in_force, form, 422)
     typed = as_typed([form.rule(code)])
-    typed.pop(f"{code}-on", None)
-    query = urlencode({name: value for name, value in typed.items() if value})
+    query = urlencode({name: typed[name] for name in tried_names(KINDS[code])})
     if len(query) > LONGEST_ADDRESS:
         return _page(actor, in_force, form, 422, [TOO_LONG])
     return redirect(f"/moderation/rules/{code}/try?{query}", 303)

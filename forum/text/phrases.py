@@ -1,5 +1,6 @@
 """Words and phrases found in a text: whole words, whatever their case and accents, in linear time."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -34,18 +35,9 @@ def find_phrases(text: str, phrases: tuple[str, ...]) -> list[tuple[int, int]]:
 
 def words_of(text: str) -> Iterator[Word]:
     """Return the words of a text; a letter of a script that puts no spaces between words is one by itself."""
-    start: int | None = None
-    for position, character in enumerate(text):
-        is_alone = _stands_alone(character)
-        if start is not None and (is_alone or not _is_in_word(character)):
-            yield from _word(text, start, position)
-            start = None
-        if is_alone:
-            yield from _word(text, position, position + 1)
-        elif start is None and _is_in_word(character):
-            start = position
-    if start is not None:
-        yield from _word(text, start, len(text))
+    for found in _WORD.finditer(text):
+        if key := fold(found[0]):
+            yield key, found.start(), found.end()
 
 
 def fold(word: str) -> str:
@@ -73,37 +65,21 @@ def has_words(phrase: str) -> bool:
 
 def distinct(pieces: Iterable[str]) -> list[str]:
     """Return the pieces that differ in more than case and accents, in order."""
-    return list(
-        {" ".join(key for key, _, _ in words_of(piece)): piece for piece in reversed([*pieces])}.values()
-    )[::-1]
-
-
-def _word(text: str, start: int, end: int) -> Iterator[Word]:
-    if key := fold(text[start:end]):
-        yield key, start, end
-
-
-def _is_in_word(character: str) -> bool:
-    if character.isascii():
-        return character.isalnum()
-    return unicodedata.category(character)[0] in "LNM" or character in _INVISIBLE
-
-
-def _stands_alone(character: str) -> bool:
-    return character > "\u0dff" and any(first <= character <= last for first, last in _UNSPACED)
+    first: dict[str, str] = {}
+    for piece in pieces:
+        first.setdefault(" ".join(key for key, _, _ in words_of(piece)), piece)
+    return list(first.values())
 
 
 # What shows nothing could be put into a word so that it is not found: soft hyphens, joiners, zero-width spaces.
 _INVISIBLE = frozenset(
     "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u3164\ufe0e\ufe0f\uffa0"
 )
-_UNSPACED = (
-    ("\u0e00", "\u0eff"),  # Thai and Lao
-    ("\u1000", "\u109f"),  # Myanmar
-    ("\u1780", "\u17ff"),  # Khmer
-    ("\u3040", "\u30ff"),  # kana
-    ("\u3400", "\u4dbf"),
-    ("\u4e00", "\u9fff"),
-    ("\uf900", "\ufaff"),
-    ("\U00020000", "\U0003ffff"),
+_UNSPACED = (  # Thai and Lao, Myanmar, Khmer, kana, and the Han of every plane
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+# Python's \w leaves out the marks that belong to the letter before them.
+_MARKS = "".join(chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code))[0] == "M")
+_ALONE = f"(?=[{_UNSPACED}])[^\\W_]"
+_WORD = re.compile(f"{_ALONE}|(?:(?![{_UNSPACED}])(?:[^\\W_]|[{_MARKS}{''.join(_INVISIBLE)}]))++")
