@@ -27,6 +27,7 @@ from forum.discussion.thread import Node, comment_with_replies, parents_of, wait
 from forum.discussion.waiting import usual_wait, waiting_sentence
 from forum.essays.essay import Essay
 from forum.limits import limit
+from forum.moderation.deciding import last_decision
 from forum.moderation.redaction import may_read_original
 from forum.moderation.reports import reports_on
 from forum.notifications.inbox import stop_mails_of_thread
@@ -83,6 +84,7 @@ def comment_page(comment_id: int) -> Answer:
         lacks_subscription=_lacks_subscription(user, essay, refusal, closed, now),
         supporters_only=supporters_only() if user is None and is_for_supporters(essay) else "",
         forms_for=_forms(comment),
+        undoable=last_decision(user) if Act.MODERATE in may and "done" in request.args else None,
         origin=_origin(comment, user, now),
         may_read_original=MARK in comment.newest.source and may_read_original(user, essay, now),
         root=db.session.get(Comment, comment.root_comment_id) if Act.MODERATE in may else None,
