@@ -16,26 +16,25 @@ export function tell(words, { event, left, may_undo: mayUndo } = {}) {
   if (mayUndo) bar.action = `/moderation/undo/${event}`;
   else bar.querySelector("button").remove();
   document.getElementById("happened").replaceChildren(bar);
-  say(left === undefined ? words : `${words} ${left ? `${left} left.` : "Nothing is waiting."}`);
+  say(left === undefined ? words : `${words} ${left ? `${left.toLocaleString("en")} left.` : "Nothing is waiting."}`);
 }
 
 /** Bring the numbers of the page in line after some cards left (-1) or came back (1). */
 export function count(left, cards, way) {
   for (const card of cards) {
-    for (const part of card.dataset.parts.split(" ")) {
-      const number = part && document.querySelector(`.rail a[href$="cause=${part}"] .rail__count`);
-      if (number) number.textContent = Math.max(0, Number(number.textContent) + way);
-    }
+    for (const part of card.dataset.parts.trim().split(" ")) change(document.querySelector(`.rail a[href$="cause=${part}"] .rail__count`), way);
   }
-  const matching = document.querySelector("[data-matching]");
-  if (matching) matching.textContent = Math.max(0, Number(matching.textContent) + way * cards.length);
+  for (const one of document.querySelectorAll("[data-matching]")) change(one, way * cards.length);
   if (left === undefined) return;
-  for (const one of document.querySelectorAll("[data-left], .rail li:first-child .rail__count")) {
-    one.textContent = one.matches("[data-left]") ? `${left} ${left === 1 ? "comment" : "comments"}.` : left;
-  }
+  const words = left.toLocaleString("en");
+  for (const one of document.querySelectorAll("[data-left]")) one.textContent = `${words} ${left === 1 ? "comment" : "comments"}.`;
+  for (const one of document.querySelectorAll(".rail__links:first-of-type li:first-child .rail__count")) one.textContent = left;
   const masthead = document.querySelector(".masthead [href='/moderation'] .masthead__count");
-  if (masthead) {
-    masthead.firstChild.data = left;
-    masthead.hidden = !left;
-  }
+  if (!masthead) return;
+  masthead.firstChild.data = left;
+  masthead.hidden = !left;
+}
+
+function change(place, by) {
+  if (place) place.textContent = Math.max(0, Number(place.textContent.replaceAll(",", "")) + by).toLocaleString("en");
 }
