@@ -181,7 +181,7 @@ def confirm_warning() -> Answer:
         db.session.rollback()
         return _warning_page(user, form.next.data), 409
     db.session.commit()
-    flash("Thank you. You can write again.", "ok")
+    flash("Thank you. You can write again." if user.is_in_standing(clock.now()) else "Thank you.", "ok")
     return redirect(safe_path(form.next.data, "/account"), 303)
 
 
