@@ -153,6 +153,21 @@ def desk_with_all_panels_open(page: Page, site: Site) -> None:
     )
 
 
+def removal_of_many_without_a_reason(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/moderation")
+    # As without script: the browser sends the form as it stands.
+    page.evaluate(
+        """() => {
+            const form = document.querySelector("#batch");
+            document.querySelectorAll("[name=item]").forEach((one) => { one.checked = true });
+            const verb = Object.assign(document.createElement("input"), {name: "do", value: "remove"});
+            form.append(verb);
+            HTMLFormElement.prototype.submit.call(form);
+        }"""
+    )
+    page.wait_for_selector(".problem")
+
+
 def first_user(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/admin/users?q=edda")
     if "/admin/users/" not in page.url:
@@ -249,6 +264,35 @@ def sent_essay(page: Page, site: Site) -> None:
     ).first.wait_for()  # no reload: it follows by itself
 
 
+def reviewed_move(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.locator(".replies .comment__moderate").last.click()
+    page.get_by_role("link", name="Move…").click()
+    page.get_by_label("Where to").fill("/essays/reading-over-a-shoulder")
+    page.get_by_role("button", name="Look first").click()
+    page.get_by_role("button", name="Move it").wait_for()
+
+
+def closed_thread_with_a_trace(page: Page, site: Site) -> None:
+    reviewed_move(page, site)
+    page.get_by_role("button", name="Move it").click()
+    page.goto(site.url + ESSAY)
+    page.locator(".thread > li:has(.trace) > article .comment__moderate").last.click()
+    page.get_by_role("button", name="Close the thread").click()
+    page.goto(site.url + ESSAY)
+    page.get_by_text("This thread is closed.").wait_for()
+
+
+def redaction_of_other_words(page: Page, site: Site) -> None:
+    page.goto(site.url + ESSAY)
+    page.locator(".comment__moderate").first.click()
+    page.get_by_role("link", name="Black out words…").click()
+    page.get_by_label("The words to black out").fill("words that are not there")
+    page.get_by_label("Private: it tells").check()
+    page.get_by_role("button", name="Black them out").click()
+    page.get_by_role("alert").wait_for()
+
+
 SCREENS: dict[str, list[Screen]] = {
     "": [
         "/",
@@ -299,6 +343,7 @@ SCREENS: dict[str, list[Screen]] = {
         ESSAY,
         "/moderation",
         desk_with_all_panels_open,
+        removal_of_many_without_a_reason,
         "/moderation/log",
         "/moderation/rules",
         "/moderation/learned",
@@ -308,6 +353,9 @@ SCREENS: dict[str, list[Screen]] = {
         person_with_every_form_open,
         ban_page,
         comment_with_all_acts,
+        reviewed_move,
+        closed_thread_with_a_trace,
+        redaction_of_other_words,
         "/desk/essays",
         "/desk/essays/new",
         editor_of_the_first,

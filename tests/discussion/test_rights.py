@@ -148,6 +148,22 @@ def test_function_button_and_answer_agree_with_the_table(
         assert by_answers(visitor, scene, pages) == table, f"{name}, answers"
 
 
+def test_in_a_closed_thread_only_staff_reply_and_edit(cast: Cast) -> None:
+    everyone = people(cast)
+    for number, name in enumerate(("free", "grace", "moderator", "author")):
+        visitor, slug = everyone[name], f"closed-{number}"
+        scene = make_scene(cast, cast.essay(slug, slug), visitor)
+        for row_id in (scene.theirs, scene.own):
+            cast.change(Comment, row_id or 0, closed_at=clock.now(), closing_note="All is said.")
+        table = expected(name, Access.PUBLIC, CommentPolicy.SUBSCRIBERS, closed=False)
+        table -= {"reply", "edit"} if name in ("free", "grace") else set()
+        pages = open_pages(visitor, scene)
+        with cast.app.app_context():
+            assert by_function(visitor, scene) == table, f"{name}, function"
+        assert by_buttons(visitor, scene, pages) == table, f"{name}, buttons"
+        assert by_answers(visitor, scene, pages) == table, f"{name}, answers"
+
+
 def test_in_the_grace_days_a_reader_answers_in_the_threads_that_they_began(cast: Cast) -> None:
     visitor = people(cast)["grace"]
     scene = make_scene(cast, cast.essay("grace", "Grace", comments=CommentPolicy.PAID), visitor)
