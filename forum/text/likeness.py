@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def words_that_weigh(learned: Likeness, text: str, most: int) -> list[str]:
 def words_that_count(text: str) -> set[str]:
     """Return what is looked at of a text: each folded word once, the hosts of its links, and that it has links."""
     hosts = {(found[1] or found[2]).lower() for found in _LINK.finditer(text)}
-    words = {word for word, _, _ in words_of(_LINK.sub(" ", text))}
+    words = {
+        unicodedata.normalize("NFC", word) for word, _, _ in words_of(_LINK.sub(" ", text))
+    }  # to be shown
     return {word for word in words | hosts if len(word) <= LONGEST_WORD} | ({LINK} if hosts else set())
 
 

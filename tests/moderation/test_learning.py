@@ -101,6 +101,9 @@ def test_what_looks_like_what_is_removed_waits_and_is_never_refused(scene: Scene
             "</mark><mark>", ""
         ).replace("bonus</mark>", "bonus</mark>") or "CASINO bonus" not in marked(newest)
         assert "<mark>CASINO" in marked(newest)
+    chip = re.search(r"Looks like what you remove: ([\w, ]+?)<", cast.author.get("/moderation").text)
+    assert chip is not None
+    assert set(chip[1].split(", ")) == {"casino", "bonus", "a"}
     assert cast.read(Comment, scene.post(cast.other_reader, "The tide is patient")).visible
 
 

@@ -18,8 +18,9 @@ EXAMPLES = [(text, True) for text in BAD] + [(text, False) for text in GOOD]
 
 
 def test_words_are_looked_at_without_case_and_accents_and_links_by_their_host() -> None:
-    assert words_that_count("Ｃasinó, casino! www.Pay.example/casino and casino") == {
+    assert words_that_count("Ｃasinó, casino! 강남 www.Pay.example/casino and casino") == {
         "casino",
+        "강남",
         "and",
         "pay.example",
         LINK,
