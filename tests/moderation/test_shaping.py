@@ -309,6 +309,17 @@ def test_an_edit_that_brings_redacted_words_back_waits(scene: Scene) -> None:
     assert "0199" not in scene.cast.stranger.get(f"/comments/{comment}").text
 
 
+def test_words_that_were_edited_meanwhile_are_looked_at_again_before_any_are_redacted(scene: Scene) -> None:
+    comment = scene.shown(f"Please {SECRET}.")
+    scene.edit(scene.cast.reader, comment, f"Better: {SECRET}.")
+    given = {"words": SECRET, "reason": "private", "note": ""}
+    answer = scene.decide(scene.cast.author, comment, "redact", revision=1, **given)
+    assert answer.status_code == 409
+    assert f"Better: {SECRET}." in words(answer)
+    assert f">{SECRET}</textarea>" in answer.text.replace("\r\n", "")
+    assert SECRET in words(scene.cast.stranger.get(f"/comments/{comment}"))
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
