@@ -24,7 +24,7 @@ from forum.discussion.rules import (
 from forum.moderation.queue import CAUSES, may_use_desk, overview
 from forum.moderation.rules_form import RulesForm, as_typed, field_names, has_switch, tried_names
 from forum.moderation.standing import lock_people
-from forum.moderation.trial import LAST, MOST_LISTED, TRIABLE, Fate, Sample, caught_lately, try_rule
+from forum.moderation.trial import LAST, MOST, MOST_LISTED, TRIABLE, Fate, Sample, caught_lately, try_rule
 from forum.site import audit
 from forum.site.audit import AuditEntry
 from forum.web import person, require
@@ -97,6 +97,7 @@ def try_out(code: str) -> Answer:
         typed=as_typed([Rule(rule.kind, is_on=True, values=rule.values)]),
         sample=sample,
         last=LAST,
+        most=MOST,
         trial=try_rule(user, rule, sample) if is_fit else None,
         fates=Fate,
         most_listed=MOST_LISTED,
