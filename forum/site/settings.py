@@ -122,7 +122,7 @@ NUMBERS = {
         "readers",
         1,
         100,
-        "When so many readers with an accepted comment report one, it is out of sight until a moderator has looked.",
+        "When so many readers with a posted comment report one, it waits out of sight. Who is often wrong counts less.",
     ),
     "appeal_days": Number(
         "Time to appeal", "days", 0, 365, "How long the writer of a removed comment can ask for another look."
