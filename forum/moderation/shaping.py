@@ -28,6 +28,7 @@ class Shape:
         rows = list(rows)
         self._stood = [Stood.of(row) for row in rows if isinstance(row, Comment)]
         self._merged = {row: row.merged_into_id for row in rows if isinstance(row, Comment)}
+        self._pinned = {row for row in self._merged if row.pinned_at is not None}
         self._sources = {row: row.source for row in rows if isinstance(row, CommentRevision)}
 
     def settle(self, act: BegunAct) -> None:
@@ -38,7 +39,7 @@ class Shape:
         settle_places(self._stood)
         for comment, merged_before in self._merged.items():
             settle_thanks(comment, merged_before)
-            if comment.pinned_at is not None:
+            if comment.pinned_at is not None and comment not in self._pinned:
                 _take_down_others(act, comment)
         settle_words(act.comment, self._sources)
 
