@@ -1,7 +1,17 @@
-"""The log: every decision with who, what, when and why, and an undo where it is possible."""
+"""The log: every decision with who, what, when and why, and an undo where it is possible; and what of it is public."""
 
+from datetime import timedelta
+
+import time_machine
+
+from forum import clock
+from forum.accounts.user import Role
+from forum.database import db
 from forum.discussion.report import REASONS
+from forum.essays.essay import Access
+from forum.site.settings import change_setting
 from tests.cast import Cast, words
+from tests.discussion.rows import statements
 from tests.moderation.stage import Scene
 
 
@@ -69,3 +79,93 @@ def test_a_long_log_has_pages(scene: Scene, cast: Cast) -> None:
     assert first.count('role="rowheader"') == 50
     assert "/moderation/log?page=2" in first
     assert cast.author.get("/moderation/log?page=2").text.count('role="rowheader"') == 1
+
+
+def test_an_act_on_many_is_one_line_that_unfolds(scene: Scene, cast: Cast) -> None:
+    rows = [scene.post(cast.person(f"newcomer {n}"), f"First words, {n}.") for n in range(22)]
+    cast.author.post("/moderation/batch", {"do": "approve", "item": [f"{row}:1" for row in rows]})
+    page = cast.author.get("/moderation/log")
+    assert page.text.count('role="rowheader"') == 1
+    assert "author Posted 22 comments newcomer 0 ’s comment on On tides" in words(page)
+    assert "newcomer 21" not in words(page)
+    assert "Each of them, to undo one by one" in words(page)
+    head = page.text.partition("/moderation/log?part_of=")[2].partition('"')[0]
+    assert cast.author.get(f"/moderation/log?part_of={head}").text.count('role="rowheader"') == 22
+    assert cast.author.get("/moderation/log?q=newcomer 21").text.count('role="rowheader"') == 1
+
+
+def test_acts_on_people_are_in_the_log_of_who_may_do_them(scene: Scene, cast: Cast) -> None:
+    scene.shown()
+    ban = {"reason": "Advertising.", "days": "", "hide_comments": "yes"}
+    cast.admin.post(f"/moderation/people/{cast.reader.user_id}/ban", ban)
+    page = words(cast.admin.get("/moderation/log?q=reader"))
+    assert "admin Banned reader 1 comment reader ’s comment on On tides" in page
+    assert "Advertising." in page
+    assert "Undo banned: reader" in page
+    assert "Undo banned" not in words(cast.moderator.get("/moderation/log"))
+
+
+def test_the_log_takes_the_same_number_of_queries_whatever_is_in_it(scene: Scene, cast: Cast) -> None:
+    rows = [scene.post(cast.person(f"newcomer {n}"), f"First words, {n}.") for n in range(6)]
+    scene.done(cast.author, rows[0], "approve")
+    cast.author.post("/moderation/batch", {"do": "approve", "item": [f"{row}:1" for row in rows[1:3]]})
+    cast.admin.post(f"/moderation/people/{cast.person('newcomer 5').user_id}/hold", {"reason": "Unkind."})
+    with statements(cast.app) as few:
+        cast.author.get("/moderation/log")
+    for row in rows[:3]:
+        scene.done(cast.author, row, "hide", reason="unkind")
+    cast.author.post("/moderation/batch", {"do": "approve", "item": [f"{row}:1" for row in rows[3:]]})
+    for name in ("newcomer 1", "newcomer 2"):
+        cast.admin.post(f"/moderation/people/{cast.person(name).user_id}/hold", {"reason": "Unkind."})
+    with statements(cast.app) as many:
+        assert cast.author.get("/moderation/log").text.count('role="rowheader"') == 9
+    assert len(many) == len(few)
+
+
+def test_what_moderators_did_is_published_only_when_an_admin_says_so(scene: Scene, cast: Cast) -> None:
+    assert cast.stranger.get("/moderation-log").status_code == 404
+    assert "/moderation-log" not in cast.stranger.get("/").text
+    _publish(cast)
+    assert cast.stranger.get("/moderation-log").status_code == 200
+    assert 'href="/moderation-log"' in cast.stranger.get("/").text
+    assert cast.stranger.get("/moderation-log?page=2").status_code == 404
+
+
+def test_the_published_log_has_days_and_reasons_but_no_names_words_notes_or_hours(
+    scene: Scene, cast: Cast
+) -> None:
+    yesterday = clock.now() - timedelta(days=1)
+    cast.essay("for-few", "For few alone", access=Access.PAID, published_at=yesterday - timedelta(days=1))
+    with time_machine.travel(yesterday, tick=False):
+        rows = [scene.shown(f"Secret words, {n}.") for n in range(3)]
+        mine = scene.post(cast.admin, "Words for few.", essay="for-few")
+        for row in rows[:2]:
+            scene.done(cast.moderator, row, "hide", reason="unkind", note="A sealed note.")
+        scene.undo(cast.admin, scene.done(cast.moderator, rows[2], "spam"))
+        scene.done(cast.moderator, mine, "feature")
+        ban = {"reason": "A sealed reason.", "days": "", "hide_comments": "yes"}
+        cast.admin.post(f"/moderation/people/{cast.reader.user_id}/ban", ban)
+        cast.admin.post(f"/moderation/people/{cast.other_reader.user_id}/warn", {"reason": "A warning."})
+    scene.done(cast.person("moderator of today", Role.MODERATOR), scene.held(), "approve")
+    _publish(cast)
+    answer = cast.stranger.get("/moderation-log")
+    page = words(answer).replace(" .", ".")
+    assert "A reader was banned, 1 comment hidden with it." in page
+    assert f"2 comments were removed, on On tides. {REASONS['unkind']}." in page
+    assert (
+        "A comment was removed as spam, on On tides. Spam: it is here to sell or to flood. Taken back" in page
+    )
+    assert "A comment became the author’s pick." in page
+    assert yesterday.strftime("%-d %B %Y") in page
+    names = [name for name in cast.visitors if name != "author"]  # every pick is the author's, and says so
+    main = page.partition("between writers and moderators.")[2]
+    assert [one for one in names if one in main.replace("A reader was", "")] == []
+    for sealed in ("Secret", "sealed", "warn", "For few", "for-few", "was posted"):
+        assert sealed not in main
+    assert yesterday.strftime("%H:%M") not in answer.text
+
+
+def _publish(cast: Cast) -> None:
+    with cast.app.test_request_context():
+        change_setting("public_log", True)
+        db.session.commit()

@@ -143,16 +143,18 @@ class Walk:
         """Return the acts of moderators of a stretch of the walk that stand, the last first.
 
         Parts are taken back with what they belong to, unless that left them alone. `is_undo` False leaves out what
-        took others back.
+        took back others of the stretch.
         """
         with self.cast.app.app_context():
-            acts = UNDOABLE if is_undo else UNDOABLE - {"undo"}
+            acts = Event.act.in_(UNDOABLE)
+            if not is_undo:
+                acts &= (Event.act != "undo") | (Event.undoes_id <= since)
             head, part = aliased(Event), aliased(Event)
             is_left = select(head.id).where(head.id == Event.part_of_id, head.is_undone).exists()
             parts = select(part.id).where(part.part_of_id == Event.id, part.is_undone.is_(False)).exists()
             is_empty = (Event.parts > 0) & Event.person_id.is_(None) & ~parts
             whole = (Event.part_of_id.is_(None) | is_left) & ~is_empty
-            standing = Event.is_undone.is_(False) & Event.act.in_(acts)
+            standing = Event.is_undone.is_(False) & acts
             stretch = select(Event.id).where(Event.id > since, Event.id <= until, whole, standing)
             return list(db.session.scalars(stretch.order_by(Event.id.desc())))
 
