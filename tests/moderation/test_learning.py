@@ -96,14 +96,11 @@ def test_what_looks_like_what_is_removed_waits_and_is_never_refused(scene: Scene
     with cast.app.app_context():
         newest = db.session.get_one(Comment, row).newest
         assert newest.verdict == Verdict.HELD
-        assert set(words_that_weighed(newest.source)) >= {"casino", "bonus"}
-        assert "<mark>CASINO</mark> <mark>bonus</mark>" in marked(newest).replace(
-            "</mark><mark>", ""
-        ).replace("bonus</mark>", "bonus</mark>") or "CASINO bonus" not in marked(newest)
-        assert "<mark>CASINO" in marked(newest)
+        assert set(words_that_weighed(newest.source)) == {"casino", "bonus"}
+        assert "a <mark>CASINO</mark> <mark>bonus</mark>" in marked(newest)
     chip = re.search(r"Looks like what you remove: ([\w, ]+?)<", cast.author.get("/moderation").text)
     assert chip is not None
-    assert set(chip[1].split(", ")) == {"casino", "bonus", "a"}
+    assert set(chip[1].split(", ")) == {"casino", "bonus"}
     assert cast.read(Comment, scene.post(cast.other_reader, "The tide is patient")).visible
 
 
