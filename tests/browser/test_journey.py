@@ -213,6 +213,7 @@ def withdraw_one_above_a_reply(essay: str, author: Person, cleo: Person) -> None
 def suspend_one(essay: str, admin: Person, bela: Person) -> None:
     admin.goes_to("/admin/users?q=bela@mail.example")
     expect(admin.page.get_by_role("heading", level=1)).to_have_text("Bela Kiraly")
+    admin.page.get_by_role("link", name=re.compile("^Warn, hold, suspend or ban")).click()
     admin.page.get_by_text("Suspend…").click()
     form = admin.page.locator("form[action$='/suspend']")
     form.get_by_label("Days").fill("3")
