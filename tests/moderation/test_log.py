@@ -158,7 +158,7 @@ def test_the_published_log_has_days_and_reasons_but_no_names_words_notes_or_hour
     assert "A comment became the author’s pick." in page
     assert yesterday.strftime("%-d %B %Y") in page
     names = [name for name in cast.visitors if name != "author"]  # every pick is the author's, and says so
-    main = page.partition("between writers and moderators.")[2]
+    main = page.partition("between writers and moderators.")[2].partition("Essays Archive Feed")[0]
     assert [one for one in names if one in main.replace("A reader was", "")] == []
     for sealed in ("Secret", "sealed", "warn", "For few", "for-few", "was posted"):
         assert sealed not in main
