@@ -15,7 +15,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench pictures lock clean install-run install-dev python
+.PHONY: help run test check bench walk pictures lock clean install-run install-dev python
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ check: install-dev ## check style, types, import order and templates
 
 bench: install-dev ## measure page speed against the bare server
 	@$(BIN)/python bench/run.py $(ARGS)
+
+walk: install-dev ## take back random walks of 500 acts of moderators on both databases; WALKS=5 takes five
+	@FORUM_WALK_ACTS=500 FORUM_WALKS=$(or $(WALKS),1) $(BIN)/python -m pytest tests/moderation/test_walk.py -n $(JOBS)
+	@$(BIN)/python bench/races.py
 
 pictures: install-dev ## take the README's pictures from the running product
 	@$(BIN)/python docs/pictures.py
