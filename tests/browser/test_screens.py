@@ -168,6 +168,28 @@ def removal_of_many_without_a_reason(page: Page, site: Site) -> None:
     page.wait_for_selector(".problem")
 
 
+def published_log(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/moderation-log")
+    if page.get_by_role("heading", name="What the moderators did").count() == 0:
+        page.goto(f"{site.url}/admin/settings")
+        page.get_by_role("group", name="Publish what the moderators do").get_by_label("On").check()
+        page.get_by_label("Reason").fill("To look at the page.")
+        page.get_by_role("button", name="Save settings").click()
+        page.goto(f"{site.url}/moderation-log")
+    page.get_by_role("heading", name="What the moderators did").wait_for()
+
+
+def undone_twice(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/moderation/log")
+    undo = page.locator("form[action^='/moderation/undo/']").first
+    address = undo.get_attribute("action")
+    undo.get_by_role("button").click()
+    page.locator(".say__line").wait_for()
+    undo.evaluate("(form, address) => { form.action = address }", address)
+    undo.get_by_role("button").click()
+    page.get_by_role("heading", name="Nothing was undone").wait_for()
+
+
 def first_user(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/admin/users?q=edda")
     if "/admin/users/" not in page.url:
@@ -387,6 +409,8 @@ SCREENS: dict[str, list[Screen]] = {
         "/admin/reasons",
         "/admin/settings",
         "/moderation",
+        published_log,
+        undone_twice,
     ],
 }
 
