@@ -24,14 +24,18 @@ from forum.discussion.posting import (
     withdraw_comment,
 )
 from forum.discussion.reporting import report_comment
+from forum.discussion.rules import KINDS, Rule, change_rules
 from forum.essays.essay import Essay
 from forum.essays.importing import import_essays
 from forum.essays.publishing import publish_essay
-from forum.moderation.decisions import approve, hide, is_waiting
-from forum.moderation.people import ban, hold, suspend
-from forum.moderation.shaping import feature, pin
+from forum.moderation.decisions import approve, hide, is_waiting, reject
+from forum.moderation.moving import Target, move
+from forum.moderation.people import ban, hold, suspend, warn
+from forum.moderation.redaction import redact, without, wordings_of
+from forum.moderation.shaping import close_thread, feature, pin
 from forum.notifications.follow import toggle_follow
 from forum.notifications.notice import Notice
+from forum.site import audit
 from forum.text.markdown import render_comment
 
 ESSAYS = Path(__file__).parent / "essays"
@@ -44,7 +48,10 @@ SCHEDULED = "the-loan-of-a-ladder"
 DRAFT = "on-asking-the-way"
 
 WAIT = timedelta(minutes=30)
-"""How long a first comment waits for the moderator."""
+"""How long a first comment waits until somebody has read it."""
+
+WORDS = ("ropewalk", "first month is free", "readers’ code")
+"""What the admin has held, once somebody is looking for a person of the first essay."""
 
 
 @dataclass
@@ -131,9 +138,10 @@ def _plan(stage: Stage, essay: Essay, row: dict[str, Any], parent: Said | None) 
     """Note one comment of the file, what happens to it, and the replies below it."""
     moment = _hour(essay, row["hour"])
     said = Said(stage.people[row["by"]], essay, moment, parent)
+    reads = "tomasz" if essay.slug == FIRST else "ruth"
     stage.at(moment, partial(_post, stage, said, row["words"]))
     if not row.get("waits"):
-        stage.at(moment + WAIT, partial(_approve_if_held, stage.people["tomasz"], said))
+        stage.at(moment + WAIT, partial(_approve_if_held, stage.people[reads], said))
     if row.get("thanks"):
         stage.at(moment + 2 * WAIT, partial(_thank, stage, said, row["thanks"]))
     for act in row.get("acts", ()):
@@ -176,6 +184,17 @@ def _act(stage: Stage, said: Said, row: dict[str, Any]) -> None:
             feature(actor, comment)
         case "hide":
             hide(actor, comment, revision, row["reason"], row["note"])
+        case "reject":
+            reject(actor, comment, revision, row["reason"], row["note"])
+        case "keep":
+            approve(actor, comment, revision)
+        case "redact":
+            seen = wordings_of(comment)
+            redact(actor, comment, seen, without(seen, row["words"]), row["reason"], row["note"])
+        case "close":
+            close_thread(actor, comment, row["note"])
+        case "move":
+            move(actor, comment, Target(stage.essays[row["to"]], None))
         case "report":
             report_comment(actor, comment, row["reason"], row.get("note", ""))
         case "edit":
@@ -189,14 +208,29 @@ def _act(stage: Stage, said: Said, row: dict[str, Any]) -> None:
 
 
 def _plan_standing(stage: Stage) -> None:
-    """Let one reader be held and then suspended, another banned, and a third follow a discussion."""
+    """Let one reader be warned, one held and then suspended, one banned for a while, and one follow a discussion."""
     people, essay = stage.people, stage.essays[FIRST]
     admin, gordon, marek = people["priya"], people["gordon"], people["marek"]
     stage.at(_hour(essay, 60), partial(toggle_follow, people["edda"], essay.id))
-    stage.at(
-        _hour(essay, 138),
-        partial(ban, admin, marek, "The same advertisement under two essays.", hide_comments=True),
+    warning = (
+        "Please stop looking for the house, and for her. She is a private person and I gave her my word. "
+        "Whatever else you have to say is welcome here."
     )
+    stage.at(_hour(essay, 61.6), partial(warn, people["ruth"], people["perrin"], warning))
+    stage.at(
+        _hour(essay, 63),
+        partial(_hold_words, admin, "A reader looks for Aubrey’s daughter. And the advertisements."),
+    )
+    until, reason = stage.now + timedelta(days=60), "The same advertisement under two essays."
+    stage.at(_hour(essay, 138), partial(ban, admin, marek, reason, hide_comments=True, until=until))
     stage.at(_hour(essay, 140), partial(hold, admin, gordon, "Three readers reported him in a week."))
     until, reason = stage.now + timedelta(days=5), "A week to cool down. He knows, and may write to me."
     stage.at(_hour(essay, 143), partial(suspend, admin, gordon, until, reason))
+
+
+def _hold_words(admin: User, reason: str) -> None:
+    kind = KINDS["words"]
+    values = {**kind.defaults, "words": list(WORDS)}
+    change_rules([Rule(kind, True, values)])
+    old, new = f"Off: {kind.sentence}.", f"On: {kind.sentence}. words: {', '.join(WORDS)}."
+    audit.record(admin.id, "rule", "rule:words", reason, old=old, new=new)

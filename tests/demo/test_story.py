@@ -14,8 +14,11 @@ from forum.database import db
 from forum.demo.accounts import PASSWORD
 from forum.demo.story import DRAFT, FIRST, SCHEDULED, next_month, tell_story
 from forum.discussion.comment import Cause, Comment, Presence
+from forum.discussion.redacted import MARK
+from forum.discussion.rules import words_matched
 from forum.essays.essay import Access, Essay
 from forum.moderation.decisions import is_waiting
+from forum.moderation.mirror import next_look
 from forum.subscriptions.subscription import State, subscription_state
 from tests.cast import Visitor, words
 from tests.conftest import empty
@@ -98,11 +101,37 @@ def test_the_first_discussion_shows_what_a_discussion_can_have(demo: Flask) -> N
             assert piece in shown, piece
 
 
-def test_eight_comments_wait_on_the_desk_for_five_kinds_of_reasons(demo: Flask) -> None:
+def test_eight_comments_wait_for_six_kinds_of_reasons_and_a_public_one_was_reported(demo: Flask) -> None:
     with demo.app_context():
         waiting = [comment for comment in said(FIRST) if is_waiting(comment)]
         causes = Counter(cause for comment in waiting for cause in comment.newest.causes)
-    assert causes == {Cause.NEW_WRITER: 4, Cause.EDIT: 1, Cause.REPORTS: 1, Cause.APPEAL: 1, Cause.PERSON: 1}
+        marked = {word for comment in waiting for word in words_matched(comment.newest.source)}
+        reported = [comment for comment in said(FIRST) if comment.visible and comment.open_reports]
+    assert len(waiting) == 8
+    assert causes == {
+        Cause.NEW_WRITER: 4,
+        Cause.RULE_WORDS: 2,
+        Cause.EDIT: 1,
+        Cause.REPORTS: 1,
+        Cause.APPEAL: 1,
+        Cause.PERSON: 1,
+    }
+    assert marked == {"Ropewalk", "first month is free"}
+    assert len(reported) == 1
+
+
+def test_comments_were_moved_redacted_and_closed_in_their_turn(demo: Flask) -> None:
+    with demo.app_context():
+        moved = [comment for comment in said("mended-with") if comment.moved_from_essay_id == essay(FIRST).id]
+        assert [comment.visible_below for comment in moved] == [1]
+        closed = [comment for comment in said(FIRST) if comment.closed_at is not None]
+        assert [bool(comment.closing_note) for comment in closed] == [True]
+        assert MARK in closed[0].newest.source
+
+
+def test_the_author_has_an_old_decision_to_look_at_again(demo: Flask) -> None:
+    with demo.app_context():
+        assert next_look(essay(FIRST).author) is not None
 
 
 def test_the_people_stand_differently(demo: Flask) -> None:
@@ -111,7 +140,9 @@ def test_the_people_stand_differently(demo: Flask) -> None:
         users = list(db.session.scalars(select(User)))
         standings = Counter(user.standing(now) for user in users)
         states = Counter(subscription_state(user, now) for user in users)
-    assert standings[Standing.SUSPENDED] == standings[Standing.BANNED] == 1
+        until = [user.banned_until for user in users if user.is_banned(now)]
+    assert standings[Standing.SUSPENDED] == standings[Standing.BANNED] == standings[Standing.WARNED] == 1
+    assert None not in until
     beyond_free = (State.PAID, State.COMPLIMENTARY, State.GRACE, State.LAPSED)
     assert [states[state] for state in beyond_free] == [1, 1, 1, 1]
 
