@@ -165,6 +165,8 @@ def _over_own_words(
         allowed.add(Act.WITHDRAW)
     if comment.presence not in (Presence.LIVE, Presence.HIDDEN) or comment.ban_id is not None:
         return allowed
+    if comment.merged_into_id is not None:  # its address leads to another, so it must not come back by itself
+        return allowed
     refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
     if refused and not _has_open_appeal(comment) and _may_appeal(comment, now):
         allowed.add(Act.APPEAL)

@@ -1,7 +1,7 @@
 """What moderators send: a decision with the wording they saw, a reason and a note; how they narrow the lists."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from wtforms import (
@@ -26,6 +26,9 @@ from forum.web import Form
 
 MAX_NOTE = 1000
 TOO_LONG = f"Keep it to {MAX_NOTE:,} characters."
+
+LARGEST = 2**31 - 1
+"""The largest number of a wording that can be stored, so that a larger one is nonsense and no error."""
 
 ORDERS = {"oldest": "Oldest first", "newest": "Newest first"}
 
@@ -80,7 +83,8 @@ class ManyForm(Form):
     def items(self) -> list[Item]:
         """Return id and wording of each comment that was ticked, each once; nonsense is no comment."""
         pairs = (str(one).partition(":") for one in self.item.data or [])
-        return [*{row_number(row_id): row_number(seen) for row_id, _, seen in pairs}.items()]
+        seen = {row_number(row_id): min(row_number(number), LARGEST) for row_id, _, number in pairs}
+        return [*seen.items()]
 
     @property
     def moment(self) -> datetime | None:
@@ -106,9 +110,9 @@ def moment(given: str | None) -> datetime | None:
     """Return the moment that a page was made at, as it says itself; None for nonsense."""
     try:
         found = datetime.fromisoformat(given or "")
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):  # such as the last hour of the year 9999 in another zone
         return None
-    return found if found.tzinfo is not None else None
 
 
 class NoteForm(Form):

@@ -46,14 +46,26 @@ def merge(actor: User, comment: Comment, target: Comment) -> Event:
 
 
 def settle_thanks(comment: Comment, merged_before: int | None) -> None:
-    """Let the comment that one is merged into since an act have its thanks, and the one before lose them again."""
+    """Let the comment that one is merged into since an act have its thanks, and the one before lose them again.
+
+    Raises: NotPossible, where that one was itself merged into this since: each would lead to the other.
+    """
     if comment.merged_into_id == merged_before:
         return
     db.session.flush()
+    _refuse_circle(comment)
     if merged_before is not None:
         _take_thanks_back(comment, merged_before)
     if comment.merged_into_id is not None:
         _give_thanks(comment, comment.merged_into_id)
+
+
+def _refuse_circle(comment: Comment) -> None:
+    into: Comment | None = comment
+    while into is not None and into.merged_into_id is not None:
+        if into.merged_into_id == comment.id:
+            raise NotPossible("The comment that it was merged with was merged into this one since.")
+        into = db.session.get(Comment, into.merged_into_id)
 
 
 def _hang_answers_below(comment: Comment, target: Comment, watch: Watch) -> None:

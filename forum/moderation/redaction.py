@@ -15,7 +15,6 @@ from forum.discussion.kept import KeptComment
 from forum.discussion.redacted import MARK, pattern_of, says
 from forum.discussion.report import Report
 from forum.discussion.rights import is_staff
-from forum.essays.essay import Essay
 from forum.moderation.decisions import NotPossible, Stale, begin
 from forum.moderation.digest import KIND
 from forum.notifications.notice import WORDS_GONE, rewrite
@@ -25,6 +24,8 @@ from forum.text.markdown import Rejected, Rendered, render_comment
 NOT_THERE = "These words are not in the comment. Copy them from the text below."
 NOT_AS_TYPED = "They stand there in another form as well. Copy them from the text as it was typed, below."
 TOO_OFTEN = "They stand there so often that the text would grow too long. Hide the comment instead."
+
+GONE = "This is gone. Nobody can read it any more."
 
 
 class NotFound(Exception):
@@ -40,9 +41,14 @@ class Wording:
     html: str
 
 
-def may_read_original(user: User | None, essay: Essay, now: datetime) -> bool:
-    """Tell whether a person may read what was taken out below an essay: its author, or an admin."""
-    return user is not None and is_staff(user, essay, now) and (user.is_admin or user.id == essay.author_id)
+def may_read_original(user: User | None, comment: Comment, now: datetime) -> bool:
+    """Tell whether a person may read what was taken out of a comment: its essay's author, or an admin.
+
+    What its writer withdrew is nobody's to read.
+    """
+    if user is None or comment.presence not in (Presence.LIVE, Presence.HIDDEN):
+        return False
+    return is_staff(user, comment.essay, now) and (user.is_admin or user.id == comment.essay.author_id)
 
 
 def wordings_of(comment: Comment) -> list[Wording]:
@@ -82,7 +88,7 @@ def redact(
     NotPossible, when there is nothing left to read.
     """
     if comment.presence in (Presence.WITHDRAWN, Presence.ERASED):
-        raise NotPossible("This is gone. Nobody can read it any more.")
+        raise NotPossible(GONE)
     if wordings_of(comment) != list(seen):
         raise Stale(comment.newest)
     act, rows = begin(actor, comment), _revisions(comment)

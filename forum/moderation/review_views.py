@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User, lock_users
 from forum.database import db
-from forum.discussion.comment import Comment, CommentRevision
+from forum.discussion.comment import Comment, CommentRevision, Presence
 from forum.discussion.event import Event
 from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import wordings_before
@@ -20,7 +20,7 @@ from forum.moderation.deciding import as_result, fetch_comment, next_path, sente
 from forum.moderation.decisions import NotPossible, Stale
 from forum.moderation.merging import merge, why_not_into
 from forum.moderation.moving import Target, find_target, move, why_not_to
-from forum.moderation.redaction import NotFound, may_read_original, redact, without, wordings_of
+from forum.moderation.redaction import GONE, NotFound, may_read_original, redact, without, wordings_of
 from forum.moderation.review_forms import RedactForm, TargetForm
 from forum.site.audit import record
 from forum.web import person, refuse, require, require_found, wants_json
@@ -88,7 +88,7 @@ def redact_page(comment_id: int) -> Answer:
 def do_redact(comment_id: int) -> Answer:
     """Black words out of every wording of a comment."""
     form = RedactForm()
-    comment, user = fetch_comment(comment_id, Act.MODERATE)
+    comment, user = _fetch_readable(comment_id)
     if not form.validate():
         return _refused(form) or _show_redact(comment, form, 422)
     if form.revision.data != comment.newest_number:
@@ -99,9 +99,9 @@ def do_redact(comment_id: int) -> Answer:
         rendered = without(seen, form.words.data or "")
     except NotFound as refusal:
         form.words.errors = [str(refusal)]
-        comment, user = fetch_comment(comment_id, Act.MODERATE)
+        comment, user = _fetch_readable(comment_id)
         return _refused(form) or _show_redact(comment, form, 422)
-    comment, user = fetch_comment(comment_id, Act.MODERATE)
+    comment, user = _fetch_readable(comment_id)
     try:
         event = redact(user, comment, seen, rendered, form.reason.data or "", form.note.data or "")
         db.session.commit()
@@ -144,6 +144,14 @@ def _find(comment_id: int) -> tuple[Comment, User]:
     return comment, user
 
 
+def _fetch_readable(comment_id: int) -> tuple[Comment, User]:
+    """Return a comment as fetch_comment() does; 409 where its writer withdrew it, so that no page says its words."""
+    comment, user = fetch_comment(comment_id, Act.MODERATE)
+    if comment.presence in (Presence.WITHDRAWN, Presence.ERASED):
+        refuse(409, GONE)
+    return comment, user
+
+
 def _find_sealed(comment_id: int) -> tuple[Comment, User]:
     """Return a comment whose words before a redaction a person may read: its essay's author, or an admin."""
     user = person()
@@ -151,7 +159,7 @@ def _find_sealed(comment_id: int) -> tuple[Comment, User]:
     now = clock.now()
     if not may_see(user, comment.essay, comment, now):
         abort(404)
-    require(may_read_original(user, comment.essay, now))
+    require(may_read_original(user, comment, now))
     return comment, user
 
 

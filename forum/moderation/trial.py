@@ -248,7 +248,8 @@ def _judged(comment: Comment, wording: CommentRevision, essay: Essay) -> Judged:
         name=comment.author.name,
         title=essay.title,
         at=wording.created_at,
-        words=first_line(wording.html),
+        # What its writer withdrew is nobody’s to read.
+        words="" if comment.presence == Presence.WITHDRAWN else first_line(wording.html),
         fate=_fate(comment, wording),
     )
 

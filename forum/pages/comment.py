@@ -86,7 +86,7 @@ def comment_page(comment_id: int) -> Answer:
         forms_for=_forms(comment),
         undoable=last_decision(user) if Act.MODERATE in may and "done" in request.args else None,
         origin=_origin(comment, user, now),
-        may_read_original=MARK in comment.newest.source and may_read_original(user, essay, now),
+        may_read_original=MARK in comment.newest.source and may_read_original(user, comment, now),
         root=db.session.get(Comment, comment.root_comment_id) if Act.MODERATE in may else None,
         asked=appeals_on([comment.id]).get(comment.id) if Act.MODERATE in may else None,
         reports=reports_on([comment.id]).get(comment.id, []) if Act.MODERATE in may else [],

@@ -1,0 +1,66 @@
+"""Where two features of the desk meet: what is gone stays unread, and nothing leads in a circle."""
+
+from datetime import timedelta
+
+import pytest
+
+from forum import clock
+from forum.discussion.comment import Comment
+from forum.moderation.forms import ManyForm
+from tests.moderation.stage import Scene
+
+JSON = {"Accept": "application/json"}
+
+
+def test_two_comments_are_never_merged_into_each_other(scene: Scene) -> None:
+    one, other = scene.shown("What I said."), scene.post(scene.cast.other_reader, "What was said.")
+    merged = scene.done(scene.cast.moderator, one, "merge", target=str(other))
+    assert scene.undo(scene.cast.moderator, merged).status_code == 303
+    undone = scene.last_event(one).id
+    scene.done(scene.cast.moderator, other, "merge", target=str(one))
+    assert scene.undo(scene.cast.moderator, undone).status_code == 409
+    assert scene.cast.read(Comment, one).visible
+    led = scene.cast.stranger.get(f"/comments/{other}")
+    assert scene.cast.stranger.get(led.headers["Location"]).status_code == 200
+
+
+def test_what_was_merged_cannot_be_appealed_back_to_life(scene: Scene) -> None:
+    cast = scene.cast
+    stays, goes = scene.shown("What I said."), scene.post(cast.other_reader, "What was said.")
+    cast.change(Comment, goes, created_at=clock.now() - timedelta(days=1))
+    scene.edit(cast.other_reader, goes, "What was said, edited.")
+    scene.done(cast.moderator, goes, "reject", reason="unkind")
+    scene.done(cast.moderator, goes, "merge", target=str(stays))
+    assert cast.other_reader.post(f"/comments/{goes}/appeal", {"words": "Why?"}).status_code == 403
+
+
+def test_words_that_their_writer_withdrew_are_shown_to_nobody_on_the_desk(scene: Scene) -> None:
+    cast = scene.cast
+    row = scene.shown("Please call me on 555 0199.")
+    scene.done(cast.author, row, "redact", words="555 0199", reason="private", note="")
+    cast.reader.post(f"/comments/{row}/withdraw")
+    for given in (
+        {},
+        {"words": "call", "reason": "private"},
+        {"words": "call", "revision": 7, "reason": "private"},
+    ):
+        answer = scene.decide(cast.moderator, row, "redact", **given)
+        assert "call me" not in answer.text, given
+        answer = cast.moderator.post(
+            f"/moderation/comments/{row}/redact", given | {"revision": 7}, headers=JSON
+        )
+        assert "call me" not in answer.text, given
+    assert "call me" not in cast.author.get("/moderation/rules/links/try?links-links=1").text
+    assert "call me" not in cast.author.get("/moderation/rules/everything/try").text
+    assert "555 0199" not in cast.author.post(f"/moderation/comments/{row}/original").text
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00%2B23:59"])
+def test_a_moment_beyond_all_time_is_nonsense(scene: Scene, moment: str) -> None:
+    assert scene.cast.author.get(f"/moderation/arrivals?as_of={moment}").status_code == 422
+
+
+def test_a_wording_beyond_all_numbers_is_nonsense(scene: Scene) -> None:
+    row = scene.held()
+    with scene.cast.app.test_request_context(method="POST", data={"item": f"{row}:{'9' * 18}"}):
+        assert ManyForm().items == [(row, 2**31 - 1)]
