@@ -63,16 +63,14 @@ def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
     Raises: NotPossible, with who did what since.
     """
     if with_later and not event.is_undone:
-        _undo_later(actor, event)
+        for one in [event, *db.session.scalars(_parts_of(event))]:
+            _undo_later(actor, one)
     if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event])):
         raise NotPossible(sentence)
     made = take_back(actor, event)
     if not event.parts:
         return made
-    parts = list(db.session.scalars(_parts_of(event))) if with_later else parts_to_undo(event)
-    for part in parts:
-        if with_later:
-            _undo_later(actor, part)
+    for part in parts_to_undo(event):
         undone = take_back(actor, part)
         undone.part_of_id = made.id
         made.parts += 1
