@@ -151,6 +151,9 @@ def undo_in_pieces(actor: User, head: Event) -> Batch:
     """
     _stop(head)
     lock_users(User.id.in_({actor.id, head.person_id} - {None}))
+    db.session.refresh(
+        head, with_for_update={"of": Event}
+    )  # of two at once the second sees what the first did
     if sentence := why_not_undo(head, later_events([head])):
         raise NotPossible(sentence)
     made = take_back(actor, head)
@@ -238,7 +241,6 @@ def _stop(head: Event) -> None:
     if batch is not None:
         batch.finished_at = clock.now()
         db.session.flush()
-    db.session.refresh(head)
 
 
 def _work_off_a_piece() -> int | None:

@@ -1,11 +1,18 @@
 """Where two features of the desk meet: what is gone stays unread, and nothing leads in a circle."""
 
+import time
 from datetime import timedelta
+from threading import Thread
 
 import pytest
+from sqlalchemy import func, select
 
 from forum import clock
+from forum.accounts.user import Role, User, lock_users
+from forum.database import db
 from forum.discussion.comment import Comment
+from forum.discussion.event import Event
+from forum.moderation.batch import AT_ONCE
 from forum.moderation.forms import ManyForm
 from tests.moderation.stage import Scene
 
@@ -64,3 +71,24 @@ def test_a_wording_beyond_all_numbers_is_nonsense(scene: Scene) -> None:
     row = scene.held()
     with scene.cast.app.test_request_context(method="POST", data={"item": f"{row}:{'9' * 18}"}):
         assert ManyForm().items == [(row, 2**31 - 1)]
+
+
+def test_many_are_taken_back_once_however_often_somebody_clicks(scene: Scene) -> None:
+    cast = scene.cast
+    row = scene.held()
+    cast.author.post("/moderation/batch", {"do": "approve", "item": f"{row}:1"})
+    head = scene.last_event(row).part_of_id or 0
+    cast.change(Event, head, parts=AT_ONCE + 1)  # as if there were more than are taken back at once
+    address = f"/moderation/undo/{head}"
+    clicks = [cast.author, cast.author, cast.admin, cast.admin]
+    with cast.app.app_context():
+        lock_users(User.role != Role.READER)  # they meet where each has looked, and none has the locks yet
+        threads = [Thread(target=who.post, args=(address,)) for who in clicks]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        db.session.rollback()
+        for thread in threads:
+            thread.join(60)
+    with cast.app.app_context():
+        assert db.session.scalar(select(func.count()).where(Event.undoes_id == head)) == 1
