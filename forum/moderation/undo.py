@@ -172,7 +172,7 @@ def later_events(events: Sequence[Event]) -> list[Event]:
 def what_followed(event: Event, later: Iterable[Event]) -> list[Event]:
     """Return what was done since about the same matter and stands: it has to be taken back first, the last first."""
     mine = _about(event)
-    return [
+    return _without_pairs(
         one
         for one in later
         if one.id > event.id
@@ -180,7 +180,7 @@ def what_followed(event: Event, later: Iterable[Event]) -> list[Event]:
         # What takes back something later leaves the state as this event left it.
         and not (one.undoes_id is not None and one.undoes_id > event.id)
         and mine & _about(one)
-    ]
+    )
 
 
 def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
@@ -268,6 +268,27 @@ def _about(event: Event) -> set[Key]:
         (kind, event.comment_id or 0, field) if field == "standing" else (kind, row_id, field)
         for kind, row_id, field in matters(event.changes)
     }
+
+
+def _without_pairs(events: Iterable[Event]) -> list[Event]:
+    """Leave out what brought an older act back and what took it away again next: together they changed nothing."""
+    left: list[Event] = []
+    for one in events:
+        if left and one.undoes_id is not None and left[-1].undoes_id is not None:
+            (first, turns), (same, more) = _root(left[-1]), _root(one)
+            if first == same and (turns + more) % 2:
+                left.pop()
+                continue
+        left.append(one)
+    return left
+
+
+def _root(event: Event) -> tuple[int, int]:
+    """Return the id of the act that an undo is about in the end, and over how many undos."""
+    turns = 0
+    while event.undoes_id is not None:
+        event, turns = db.session.get_one(Event, event.undoes_id), turns + 1
+    return event.id, turns
 
 
 def _deed(event: Event) -> str:
