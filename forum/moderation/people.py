@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import joinedload
@@ -18,6 +19,7 @@ from forum.discussion.refusals import CONFIRM_FIRST, reason_in_force
 from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
+from forum.moderation.cards import light_essay
 from forum.moderation.standing import NOT_YOUR_BAN, NotDone, lock_people, note_on_person, subject, why_not
 from forum.moderation.telling import tell_person
 from forum.moderation.undo import later_events, why_not_undo
@@ -224,7 +226,7 @@ def hidden_by(made: Ban) -> list[tuple[Comment, Event]]:
         .join(Event, Event.id == last)
         .where(Comment.ban_id == made.id, Comment.presence == Presence.HIDDEN)
         .order_by(Comment.id.desc())
-        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
+        .options(*_with_words())
         .execution_options(populate_existing=True)
     )
     pairs = [(comment, event) for comment, event in found.unique()]
@@ -324,8 +326,14 @@ def _live_comments(user: User) -> Select[Comment]:
     return (
         select(Comment)
         .where(Comment.author_id == user.id, Comment.presence == Presence.LIVE)
-        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
+        .options(*_with_words())
     )
+
+
+def _with_words() -> tuple[Any, ...]:
+    """Return the options that load comments with their words and essays, but not the text of one for each of them."""
+    essay = joinedload(Comment.essay).options(*light_essay())
+    return joinedload(Comment.newest), joinedload(Comment.shown), essay
 
 
 def _what_they_may(user: User) -> str:

@@ -20,13 +20,17 @@ MOST_CHARACTERS = 140
 
 @dataclass(frozen=True)
 class Said:
-    """One comment in a list: `words` is empty where they are no longer there, or not for these eyes."""
+    """One comment in a list: `words` is empty where they are no longer there, or not for these eyes.
+
+    `names_essay` tells whether these eyes may see the essay that it is on.
+    """
 
     comment: Comment
     state: str
     kind: str | None
     """The colour of the state: ok, warn, danger or none."""
     words: str
+    names_essay: bool
 
 
 def last_comments(user: User, reader: User) -> list[Said]:
@@ -43,7 +47,11 @@ def last_comments(user: User, reader: User) -> list[Said]:
 
 def in_words(comments: Iterable[Comment], reader: User) -> list[Said]:
     """Return comments with their states and what of their words the reader of the list may see."""
-    return [Said(comment, *_state(comment), _words(comment, reader)) for comment in comments]
+    now = clock.now()
+    return [
+        Said(comment, *_state(comment), _words(comment, reader), comment.essay.may_see(reader, now))
+        for comment in comments
+    ]
 
 
 def _state(comment: Comment) -> tuple[str, str | None]:

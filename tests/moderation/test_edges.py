@@ -12,6 +12,7 @@ from forum.accounts.user import Role, User, lock_users
 from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
+from forum.essays.essay import Essay
 from forum.moderation.batch import AT_ONCE
 from forum.moderation.forms import ManyForm
 from tests.moderation.stage import Scene
@@ -92,3 +93,13 @@ def test_many_are_taken_back_once_however_often_somebody_clicks(scene: Scene) ->
             thread.join(60)
     with cast.app.app_context():
         assert db.session.scalar(select(func.count()).where(Event.undoes_id == head)) == 1
+
+
+def test_an_essay_that_was_withdrawn_is_not_named_to_other_authors_by_a_ban(scene: Scene) -> None:
+    cast, other = scene.cast, scene.cast.person("other author", Role.AUTHOR)
+    scene.shown("Below what was withdrawn.")
+    cast.change(Essay, cast.essay_id, withdrawn_at=clock.now())
+    for who, sees in ((other, False), (cast.author, True)):
+        page = who.get(f"/moderation/people/{cast.reader.user_id}/ban")
+        assert page.status_code == 200
+        assert ("On tides" in page.text) is sees
