@@ -127,7 +127,7 @@ WHAT_WAITS = (
     Kind(
         "words",
         "Hold comments with these words or phrases",
-        "One a line. Whole words; case and accents do not count.",
+        "Whole words; case and accents do not count.",
         Cause.RULE_WORDS,
         others={"words": [], "says": "", "shows": False},
     ),

@@ -218,7 +218,7 @@ def _chips(
 
 def _reported(reports: list[Reported]) -> str:
     readers = "1 reader" if len(reports) == 1 else f"{len(reports)} readers"
-    reasons = Counter(one.reason.partition(":")[0].lower() for one in reports)
+    reasons = Counter(one.reason.partition(":")[0].lower() or "something else" for one in reports)
     return f"Reported by {readers}: {', '.join(reason for reason, _ in reasons.most_common())}"
 
 

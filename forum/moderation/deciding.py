@@ -301,6 +301,12 @@ def last_decision(user: User) -> Undoable | None:
     return Undoable(found.id, sentence_of(found)) if found is not None else None
 
 
+def before(user: User) -> dict[str, Any] | None:
+    """Return what a person could take back after an undo, for a script."""
+    last = last_decision(user)
+    return {"event": last.event_id, "sentence": last.sentence} if last else None
+
+
 def address(path: str | None = None, **changes: Any) -> str:
     """Return the address of this page with some of its arguments changed; None leaves one out."""
     given = {name: value for name, value in request.args.items() if name != "done"}

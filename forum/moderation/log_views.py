@@ -12,7 +12,7 @@ from forum.database import db
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
 from forum.moderation.batch import is_large, undo_in_pieces
-from forum.moderation.deciding import address, as_result, next_path, sentence_of
+from forum.moderation.deciding import address, as_result, before, next_path, sentence_of
 from forum.moderation.decisions import NotPossible
 from forum.moderation.forms import LogForm, options
 from forum.moderation.log import ACTS, Entry, LogFilters, entries, find_event
@@ -90,7 +90,9 @@ def undo(event_id: int) -> Answer:
         db.session.rollback()
         return _refused(event_id, str(refusal))
     if wants_json():
-        return jsonify(as_result(made, made.comment) | {"sentence": _words(made, event)})
+        return jsonify(
+            as_result(made, made.comment) | {"sentence": _words(made, event), "before": before(user)}
+        )
     flash(_words(made, event))
     back = next_path("/moderation/log")
     if made.comment_id is not None and urlsplit(back).path == "/moderation":

@@ -8,6 +8,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 
 from forum.accounts.user import User
 from forum.database import Page, db, page_of
+from forum.discussion import reasons
 from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal, Report
@@ -193,7 +194,7 @@ def _line(event: Event, may_undo: bool) -> Line:
         words=words.get(event.act, "changed it"),
         comment_id=event.comment_id,
         title=event.comment.essay.title if event.comment else "",
-        note=event.note,
+        note=reasons.said(event.reason, event.note) if event.reason else event.note,
         parts=event.parts,
         may_undo=may_undo,
     )

@@ -10,14 +10,17 @@ from sqlalchemy.orm import aliased
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.outcome import REMOVED
-from forum.discussion.reasons import words_of
+from forum.discussion.reasons import NEEDS_NOTE, words_of
 from forum.discussion.report import Report
 from forum.discussion.reporting import Weight
 
 
 @dataclass(frozen=True)
 class Reported:
-    """One report that nobody has answered: by whom, the sentence of its reason, their own words, and its weight."""
+    """One report that nobody has answered: by whom, the sentence of its reason, their own words, and its weight.
+
+    “Something else” is said by their words alone.
+    """
 
     user_id: int
     by: str
@@ -51,7 +54,7 @@ def reports_on(comment_ids: Collection[int]) -> dict[int, list[Reported]]:
             Reported(
                 user_id=report.user_id,
                 by=name,
-                reason=words_of(report.reason),
+                reason="" if report.reason == NEEDS_NOTE and report.note else words_of(report.reason),
                 note=report.note,
                 at=report.created_at,
                 revision=report.revision,

@@ -92,6 +92,7 @@ def try_out(code: str) -> Answer:
     page = render_template(
         "moderation/rules-try.html",
         rule=rule,
+        is_on=in_force[code].is_on,
         form=form,
         names=tried_names(rule.kind),
         typed=as_typed([Rule(rule.kind, is_on=True, values=rule.values)]),

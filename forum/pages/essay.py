@@ -140,6 +140,7 @@ def _page(
     now: datetime,
 ) -> str:
     order = Order.OLDEST if order == Order.PICKS and not shared.has_picks else order
+    is_end = number == shared.count and order != Order.PICKS  # among the picks no thread is missed
     form = CommentForm(formdata=None)
     form.form_token.data = new_form_token() if user is not None else ""
     refusal = _refusal(user, essay, may, now)
@@ -150,7 +151,7 @@ def _page(
         whole=essay.may_read_whole(user, now),
         gate=gate_before(essay, user, now),
         may=may,
-        thread=put_own_parts(shared.html, _parts(user, essay, may, shared, is_last=number == shared.count)),
+        thread=put_own_parts(shared.html, _parts(user, essay, may, shared, is_end=is_end)),
         has_picks=shared.has_picks,
         order=order,
         number=number,
@@ -170,10 +171,10 @@ def _page(
 
 
 def _parts(
-    user: User | None, essay: Essay, may: frozenset[Act], shared: SharedThread, *, is_last: bool
+    user: User | None, essay: Essay, may: frozenset[Act], shared: SharedThread, *, is_end: bool
 ) -> OwnParts:
     """Return what goes to the markers of a page of threads: traces of what was moved away, and the viewer's own."""
-    moved = trace_parts(essay, shared.ids, with_threads=is_last) if shared.has_lost else {}
+    moved = trace_parts(essay, shared.ids, with_threads=is_end) if shared.has_lost else {}
     return joined(moved, own_parts(user, essay, shared.ids, may))
 
 

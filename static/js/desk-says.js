@@ -9,11 +9,11 @@ export function say(words) {
   document.querySelector(".say").replaceChildren(line);
 }
 
-/** Show a sentence and have it read out, with how many are left; what can be undone gets its button. */
-export function tell(words, { event, left, may_undo: mayUndo } = {}) {
+/** Show a sentence and have it read out, with how many are left; what can be undone gets its button, after an undo what was done `before`. */
+export function tell(words, { event, left, may_undo: mayUndo, before } = {}) {
   const bar = document.getElementById("undo-bar").content.firstElementChild.cloneNode(true);
-  bar.querySelector("span").textContent = words;
-  if (mayUndo) bar.action = `/moderation/undo/${event}`;
+  bar.querySelector("span").textContent = before ? `${words} Before that: ${before.sentence}` : words;
+  if (mayUndo || before) bar.action = `/moderation/undo/${before?.event ?? event}`;
   else bar.querySelector("button").remove();
   document.getElementById("happened").replaceChildren(bar);
   say(left === undefined ? words : `${words} ${left ? `${left.toLocaleString("en")} left.` : "Nothing is waiting."}`);

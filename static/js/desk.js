@@ -117,6 +117,7 @@ async function undo(form, button) {
   const id = Number(form.action.split("/").pop());
   const result = await send(form, button).catch(() => ({ error: notSent }));
   if (result.error) return refuse(null, result);
+  if (result.batch) return location.assign(result.batch);
   const cards = gone.get(id);
   gone.delete(id);
   if (cards) {
@@ -125,7 +126,7 @@ async function undo(form, button) {
   } else {
     await renew(`card-${result.comment}`);
   }
-  tell(result.sentence, { left: result.left });
+  tell(result.sentence, { left: result.left, before: result.before });
 }
 
 async function send(form, button) {

@@ -98,7 +98,7 @@ def test_who_is_often_wrong_needs_others_to_fold_and_only_the_author_sees_why(ca
     why = "known 2 : Spam: it is here to sell or to flood (counts 0.25: 1 of 6 reports were right)"
     for page in (cast.author.get("/moderation"), cast.author.get(f"/comments/{comment}")):
         assert why in words(page)
-        assert "known 0 : Spam: it is here to sell or to flood Sold twice. (counts 1)" in words(page)
+        assert "known 0 : Spam: it is here to sell or to flood. Sold twice." in words(page)
     assert "counts (right + 1) / (judged + 2)" in words(cast.author.get(f"/comments/{comment}"))
     assert "Sold twice." not in words(cast.reader.get(f"/comments/{comment}"))
     assert "known 2" not in words(first.get(f"/comments/{comment}"))

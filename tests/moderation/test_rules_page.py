@@ -145,13 +145,15 @@ def test_a_trial_shows_where_it_disagrees_first_and_what_it_would_have_missed(ca
     go = cast.author.post(PATH, {"try": "links", "links-links": "1"})
     assert go.location == f"{PATH}/links/try?links-links=1"
     page = cast.author.get(go.location)
-    assert "Of 5 comments it would have held 3 : you removed 1 of these and posted 1; 1 were" in words(page)
+    assert "It would have held 3 of 5 comments: 1 you posted, 1 posted at once, 1 you removed." in words(page)
     listed = [int(found) for found in re.findall(r'href="/comments/(\d+)"', page.text)]
     assert listed == [approved, shown, removed, missed]
     assert in_force(cast, "links").is_on is False
     assert cast.author.get(f"{PATH}/links/try?links-links=x").status_code == 422
     assert cast.author.get(f"{PATH}/trusted/try").status_code == 404
-    assert "it would have held 0" in words(cast.moderator.get(f"{PATH}/links/try?of=days&links-links=9"))
+    assert "It would have held none of" in words(
+        cast.moderator.get(f"{PATH}/links/try?of=days&links-links=9")
+    )
 
 
 def test_a_trial_of_any_rule_only_reads(cast: Cast) -> None:

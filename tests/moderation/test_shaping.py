@@ -123,7 +123,7 @@ def test_a_comment_moves_to_another_essay_with_all_below_it_and_back_with_what_c
         moved,
     )
     old, new = (words(scene.cast.stranger.get(f"/essays/{slug}")) for slug in (scene.cast.slug, OTHER))
-    assert "A comment by other reader moved to On harbours ." in old
+    assert "A comment by other reader was moved to On harbours ." in old
     assert "Off the point." not in old
     assert "moved here" in new
     assert "Moved here" in words(scene.cast.stranger.get(f"/comments/{moved}"))
