@@ -191,7 +191,8 @@ function plain(event) {
 /** Do what a key stands for now; tell whether it stands for anything. */
 function act(key) {
   const panel = panelOf(document.activeElement);
-  const deed = panel ? inPanel(panel, key) : /^[1-9]$/.test(key) ? queue(Number(key)) : deeds[key] ?? pressing(key);
+  const more = key === "Escape" && document.activeElement.closest(".card__more[open]");
+  const deed = panel ? inPanel(panel, key) : more ? () => close(more) : /^[1-9]$/.test(key) ? queue(Number(key)) : deeds[key] ?? pressing(key);
   deed?.();
   return Boolean(deed);
 }

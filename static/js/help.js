@@ -4,7 +4,7 @@ const reading = { j: "next reply", k: "previous reply", n: "next new reply", p: 
 const deciding = {
   j: "next", k: "previous", a: "post or keep", r: "post and reply", x: "remove, then a number for the reason", s: "spam", b: "ban, and again to mean it",
   f: "author’s pick", p: "pin", l: "close the thread", m: "more", v: "select", "*": "select all", "Shift A": "post what is selected",
-  "Shift X": "remove what is selected", "Shift S": "spam is what is selected", u: "undo", o: "open in its thread", "1 to 7": "the queues", "/": "find", "?": "this list",
+  "Shift X": "remove what is selected", "Shift S": "spam is what is selected", u: "undo", o: "open in its thread", "1 to 9": "the queues", "/": "find", "?": "this list",
 };
 const sorting = { j: "next", k: "previous", Enter: "open", e: "mark as read", "?": "this list" };
 
