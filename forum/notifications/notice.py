@@ -162,6 +162,8 @@ def retract(subjects: Iterable[str]) -> None:
     about = Notice.subject.in_(list(subjects))
     _take_mails_back(about)
     _change(about & Notice.retracted_at.is_(None), retracted_at=clock.now(), mail_at=None)
+    if _take_mails_back(about):  # a worker was writing them, for whom the change above has waited
+        _change(about, mail_at=None)
 
 
 def bring_back(subject: str, not_before: datetime) -> None:
@@ -192,6 +194,7 @@ def rewrite(subjects: Sequence[str], words: Mapping[str, str]) -> None:
             db.session.execute(gone.execution_options(synchronize_session=False))
             _change(about & (Notice.words == old), words=new)
             _change(about & (Notice.quote == old), quote=new)
+        _take_mails_back(about)  # a worker may have been writing them, for whom the changes above have waited
 
 
 def unread_count(user: User) -> int:
@@ -200,8 +203,11 @@ def unread_count(user: User) -> int:
     return db.session.scalar(select(func.count(Notice.id)).where(mine)) or 0
 
 
-def _take_mails_back(about: ColumnElement[bool]) -> None:
-    """Delete the mails about these notices that have not left; whatever else they told of goes into new ones."""
+def _take_mails_back(about: ColumnElement[bool]) -> bool:
+    """Delete the mails about these notices that have not left; whatever else they told of goes into new ones.
+
+    Returns whether there were any.
+    """
     written = select(Notice.mailed_as).where(about, Notice.mailed_as.is_not(None))
     unsent = delete(Message).where(Message.message_id.in_(written), Message.sent_at.is_(None))
     taken = db.session.execute(
@@ -211,6 +217,7 @@ def _take_mails_back(about: ColumnElement[bool]) -> None:
         people, mails = {row.user_id for row in taken}, [row.message_id for row in taken]
         told = Notice.user_id.in_(people) & Notice.mailed_as.in_(mails)
         _change(told, mail_at=clock.now(), mailed_at=None, mailed_as=None)
+    return bool(taken)
 
 
 def _change(which: ColumnElement[bool], **values: Any) -> None:

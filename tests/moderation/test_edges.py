@@ -5,7 +5,7 @@ from datetime import timedelta
 from threading import Thread
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from forum import clock
 from forum.accounts.user import Role, User, lock_users
@@ -13,8 +13,10 @@ from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.essays.essay import Essay
+from forum.jobs import send_news
 from forum.moderation.batch import AT_ONCE
 from forum.moderation.forms import ManyForm
+from forum.outbox.message import Message
 from tests.moderation.stage import Scene
 
 JSON = {"Accept": "application/json"}
@@ -103,3 +105,22 @@ def test_an_essay_that_was_withdrawn_is_not_named_to_other_authors_by_a_ban(scen
         page = who.get(f"/moderation/people/{cast.reader.user_id}/ban")
         assert page.status_code == 200
         assert ("On tides" in page.text) is sees
+
+
+@pytest.mark.parametrize("verb", ["hide", "redact"])
+def test_a_mail_that_is_being_written_is_taken_back_too(scene: Scene, verb: str) -> None:
+    cast = scene.cast
+    row = scene.post(cast.other_reader, "Call me on 555 0199.", scene.shown("A question."))
+    given = {"words": "555 0199", "reason": "private"}
+    decision = Thread(target=scene.done, args=(cast.moderator, row, verb), kwargs=given)
+
+    def decide_meanwhile(_session: object) -> None:
+        decision.start()
+        time.sleep(0.4)
+
+    with cast.app.app_context():
+        event.listen(db.session(), "before_commit", decide_meanwhile, once=True)
+        assert send_news(clock.now() + timedelta(minutes=5))
+    decision.join(60)
+    with cast.app.app_context():
+        assert "0199" not in "".join(db.session.scalars(select(Message.text)))
