@@ -282,6 +282,9 @@ def downgrade() -> None:
         "UPDATE event SET undoes_id = NULL WHERE undoes_id IS NOT NULL"
         " AND id NOT IN (SELECT max(id) FROM event WHERE undoes_id IS NOT NULL GROUP BY undoes_id)"
     )
+    # Without its end a ban that has ended would be in force again, for ever.
+    ended = sa.table("user", sa.column("banned_at"), sa.column("banned_until", sa.DateTime(timezone=True)))
+    op.execute(ended.update().where(ended.c.banned_until <= datetime.now(UTC)).values(banned_at=None))
     with op.batch_alter_table("user", schema=None) as batch_op:
         batch_op.drop_column("warned_at")
         batch_op.drop_column("warning")

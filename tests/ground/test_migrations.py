@@ -1,6 +1,7 @@
 """The migrations build what the models say, on both databases, up and down."""
 
 import json
+from datetime import timedelta
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -8,6 +9,8 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
+from forum import clock
+from forum.accounts.user import User
 from forum.database import Base, db, is_sqlite
 from tests.cast import Cast, comment_id
 from tests.outbox.mails import put, put_letters
@@ -54,9 +57,12 @@ def test_what_was_decided_and_waited_before_the_third_step_can_be_undone_and_wai
     found = {"presence": "live", "newest_number": 1, "shown_number": 1, "ban_id": None, "pinned_at": None}
     found |= {"featured_at": None, "edited_at": None, "verdict": "accepted", "causes": []}
     found |= {"reason": "", "note": "", "commented_at": None, "appeal_id": None}
+    ended = clock.now() - timedelta(days=1)
+    cast.change(User, cast.reader.user_id or 0, banned_at=ended - timedelta(days=1), banned_until=ended)
     with cast.app.app_context():
         waited = _rows(f"SELECT waits_for FROM comment WHERE id = {held}")
         downgrade(revision="0002")
+        assert _rows('SELECT id FROM "user" WHERE banned_at IS NOT NULL') == []
         _do(f"UPDATE comment SET presence = 'hidden', visible = (1 = 0) WHERE id = {hidden}")
         _do(f"UPDATE essay SET visible_comments = 0 WHERE id = {cast.essay_id}")
         _do(f'UPDATE "user" SET accepted_comments = 2 WHERE id = {cast.reader.user_id}')
