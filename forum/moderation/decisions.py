@@ -159,7 +159,7 @@ def restore(actor: User, comment: Comment) -> Event:
         if one is not decision and one.act in SUPERSEDED:
             act.watch.add(one)
             one.is_undone = True
-    put_back(decision.changes, ("decided_at", "outcome", "open_reports"))
+    put_back(decision.changes, ("decided_at", "outcome", "open_reports", "waits_since"))
     return act.finish("restore", undoes=decision)
 
 

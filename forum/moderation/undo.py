@@ -226,8 +226,16 @@ def _take_back_on_comment(actor: User, event: Event, comment: Comment) -> Event:
         raise NotPossible(f"{comment.author.name} asked for another look since. Answer that first.")
     shape = Shape(rows)
     put_back(event.changes)
+    _follow_parents(rows)
     shape.settle(act)
     return act.finish("undo", undoes=event)
+
+
+def _follow_parents(rows: Iterable[object]) -> None:
+    """Let comments that hang below another one again be in its discussion, where that was moved since."""
+    for row in rows:
+        if isinstance(row, Comment) and row.parent_id is not None:
+            row.essay_id = db.session.get_one(Comment, row.parent_id).essay_id
 
 
 def _head(actor: User, event: Event) -> Event:
@@ -301,14 +309,15 @@ def _ids(kind: str, events: Iterable[Event]) -> set[int]:
 
 
 def _essay_ids(events: Collection[Event]) -> set[int]:
-    """Return the essays that some events are about, also those that a comment was moved from or to. Two queries."""
+    """Return the essays that some events are about, also those where a comment was moved from or to. Two queries."""
     found = {event.essay_id for event in events} | _ids("essay", events)
+    comment_ids = {event.comment_id for event in events}
     for event in events:
         for _, _, field, old, new in event.changes:
             found |= {old, new} if field == "essay_id" else set()
-    comment_ids = [event.comment_id for event in events if event.comment_id is not None]
+            comment_ids |= {old, new} if field == "parent_id" else set()
     heads = [event.id for event in events if event.parts]
-    found |= set(db.session.scalars(select(Comment.essay_id).where(Comment.id.in_(comment_ids))))
+    found |= set(db.session.scalars(select(Comment.essay_id).where(Comment.id.in_(comment_ids - {None}))))
     found |= set(db.session.scalars(select(Event.essay_id).where(Event.part_of_id.in_(heads)).distinct()))
     return {essay_id for essay_id in found if essay_id is not None}
 
