@@ -67,8 +67,9 @@ const matching = () => document.querySelector("#batch [name=all]")?.checked;
 export const picked = () => all().filter((card) => matching() || card.querySelector(".card__pick").checked);
 
 export function pick() {
-  const box = current()?.querySelector(".card__pick");
+  const card = current(), box = card?.querySelector(".card__pick");
   if (box) box.checked = !box.checked;
+  if (!document.activeElement.closest(".card")) card?.focus(); // so that the next step leaves it
   showPicked();
 }
 
