@@ -25,6 +25,8 @@ AT_ONCE = 50
 IN_A_PIECE = 10
 """How many are decided in one transaction of the worker: so long, at most, whoever posts has to wait."""
 
+IN_A_STATEMENT = 10_000
+
 PAUSE_SECONDS = 0.1
 """Between two transactions, for who waits. SQLite looks no more often than that whether it is its turn."""
 
@@ -133,9 +135,7 @@ def decide_at_once(actor: User, asked: Asked, items: Sequence[Item]) -> Outcome:
 
 def decide_in_pieces(actor: User, asked: Asked, items: Sequence[Item]) -> Batch:
     """Keep what is to be decided, for the worker, in one row for each comment."""
-    ids = [comment_id for comment_id, _ in items]
-    essays = select(Comment.essay_id).where(Comment.id.in_(ids)).distinct().limit(2)
-    head = _begin(actor, asked, set(db.session.scalars(essays)))
+    head = _begin(actor, asked, _essays_of([comment_id for comment_id, _ in items]))
     batch = _store(actor, asked, head)
     rows = [{"batch_id": batch.id, "comment_id": row_id, "revision": seen} for row_id, seen in items]
     db.session.execute(insert(BatchItem), rows)
@@ -218,6 +218,15 @@ def _begin(actor: User, asked: Asked, essay_ids: Collection[int]) -> Event:
     db.session.add(head)
     db.session.flush()
     return head
+
+
+def _essays_of(comment_ids: Sequence[int]) -> set[int]:
+    """Return the essays of comments, however many these are: a database takes so many values in one statement only."""
+    found: set[int] = set()
+    for at in range(0, len(comment_ids), IN_A_STATEMENT):
+        some = Comment.id.in_(comment_ids[at : at + IN_A_STATEMENT])
+        found.update(db.session.scalars(select(Comment.essay_id).where(some).distinct()))
+    return found
 
 
 def _store(actor: User, asked: Asked, head: Event) -> Batch:
