@@ -49,7 +49,10 @@ def _take_all(browser: Browser, url: str) -> None:
     _take(page, "joining")
     _sign_in(page, url)
     page.goto(f"{url}/moderation")
+    _decide_some(page)
     _take(page, "desk")
+    page.goto(f"{url}/moderation/rules/words/try")
+    _take(page, "rule")
     phone = browser.new_context(
         viewport=PHONE, color_scheme="dark", reduced_motion="reduce", is_mobile=True, has_touch=True
     )
@@ -64,6 +67,21 @@ def _sign_in(page: Page, url: str) -> None:
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
     page.wait_for_url(lambda address: "/sign-in" not in address)
+
+
+def _decide_some(page: Page) -> None:
+    """Remove the first comment and post the second by their keys, so that the picture has the undo; tick another."""
+    page.wait_for_selector("[data-ready]")
+    page.keyboard.press("x")
+    page.keyboard.press("2")
+    page.wait_for_selector("#happened .undo >> text=Removed")
+    page.keyboard.press("a")
+    page.wait_for_selector("#happened .undo >> text=Posted")
+    # A click would make the ticked card the current one.
+    page.locator(".card__pick").nth(1).evaluate(
+        "box => { box.checked = true; box.dispatchEvent(new Event('change', { bubbles: true })); }"
+    )
+    page.evaluate("scrollTo(0, 0)")
 
 
 def _take(page: Page, name: str) -> None:

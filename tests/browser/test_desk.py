@@ -106,6 +106,17 @@ def test_twenty_fine_comments_take_two_keys_and_one_to_take_it_back(desk: Desk) 
     assert outcome(desk.cast) == before
 
 
+def test_undoing_again_takes_back_the_one_before(desk: Desk) -> None:
+    names = some_wait(desk.cast, 3)
+    before = outcome(desk.cast)
+    desk.open()
+    desk.press("a", "a", "u")
+    expect(desk.page.locator("#happened")).to_contain_text("Before that: Posted newcomer 0’s comment.")
+    desk.press("u")
+    desk.shows(*names)
+    assert outcome(desk.cast) == before
+
+
 def test_twenty_mixed_comments_take_25_keys_and_end_as_by_forms(
     desk: Desk, served: tuple[Flask, str], browser: Browser
 ) -> None:
