@@ -224,7 +224,7 @@ def _plan_standing(stage: Stage) -> None:
     until, reason = stage.now + timedelta(days=60), "The same advertisement under two essays."
     stage.at(_hour(essay, 138), partial(ban, admin, marek, reason, hide_comments=True, until=until))
     stage.at(_hour(essay, 140), partial(hold, admin, gordon, "Three readers reported him in a week."))
-    until, reason = stage.now + timedelta(days=5), "A week to cool down. He knows, and may write to me."
+    until, reason = stage.now + timedelta(days=5), "Some days to cool down. You may write to me meanwhile."
     stage.at(_hour(essay, 143), partial(suspend, admin, gordon, until, reason))
 
 
