@@ -50,8 +50,10 @@ class Numbers:
     removed: int
     reports_against: int
     reports_against_right: int
+    reports_against_wrong: int
     reports_made: int
     reports_made_right: int
+    reports_made_wrong: int
     appeals: int
     appeals_won: int
     appeals_lost: int
@@ -124,8 +126,8 @@ def _numbers(user: User) -> Numbers:
         .join(CommentRevision, newest)
         .where(theirs)
     ).one()
-    right = func.count(case((Report.outcome == "removed", 1)))
-    reports = select(func.count(Report.id), right)
+    right, wrong = (func.count(case((Report.outcome == word, 1))) for word in ("removed", "kept"))
+    reports = select(func.count(Report.id), right, wrong)
     against = db.session.execute(reports.join(Comment, Comment.id == Report.comment_id).where(theirs)).one()
     made = db.session.execute(reports.where(Report.user_id == user.id)).one()
     won, lost = (func.count(case((Appeal.outcome == word, 1))) for word in ("overturned", "upheld"))
