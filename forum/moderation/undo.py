@@ -190,6 +190,8 @@ def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
     if event.is_undone:
         by = next((one for one in later if one.undoes_id == event.id and not one.is_undone), None)
         return f"{actor_name(by)} undid this already." if by else "This was taken back already."
+    if event.comment_id is not None and not event.changes:  # of such an old one nothing is remembered
+        return "Nobody remembers what was before this. Decide about it as it stands now."
     if followed := what_followed(event, later):
         return f"This cannot be undone any more: {_deed(followed[-1])} since. Decide about it anew."
     return None

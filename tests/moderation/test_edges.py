@@ -124,3 +124,11 @@ def test_a_mail_that_is_being_written_is_taken_back_too(scene: Scene, verb: str)
     decision.join(60)
     with cast.app.app_context():
         assert "0199" not in "".join(db.session.scalars(select(Message.text)))
+
+
+def test_what_is_not_remembered_is_not_said_to_be_undone(scene: Scene) -> None:
+    row = scene.held()
+    done = scene.done(scene.cast.author, row, "approve")
+    scene.cast.change(Event, done, changes=[])  # as those are that a step down and up of the database forgot
+    assert scene.undo(scene.cast.author, done).status_code == 409
+    assert f"/moderation/undo/{done}" not in scene.cast.author.get("/moderation/log").text
