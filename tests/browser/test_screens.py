@@ -302,7 +302,7 @@ def closed_thread_with_a_trace(page: Page, site: Site) -> None:
     page.locator(".thread > li:has(.trace) > article .comment__moderate").last.click()
     page.get_by_role("button", name="Close the thread").click()
     page.goto(site.url + ESSAY)
-    page.get_by_text("This thread is closed.").wait_for()
+    page.get_by_text("This thread is closed.").last.wait_for()
 
 
 def redaction_of_other_words(page: Page, site: Site) -> None:
