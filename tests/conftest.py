@@ -18,9 +18,10 @@ KINDS = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that touches the app once for each kind of database."""
+    """Run every test that touches the app once for each kind of database; `kinds` names those where one will do."""
     if "kind" in metafunc.fixturenames:
-        metafunc.parametrize("kind", KINDS, scope="session", indirect=True)
+        only = metafunc.definition.get_closest_marker("kinds")
+        metafunc.parametrize("kind", only.args if only else KINDS, scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -128,10 +128,23 @@ def test_the_function_agrees_with_every_cell_of_the_table(cast: Cast) -> None:
                 assert by_function(visitors[name], scene) == table, (name, access, policy, closed)
 
 
+@pytest.mark.kinds("sqlite")
 @pytest.mark.parametrize(("access", "policy", "closed"), WALKED)
 def test_function_button_and_answer_agree_with_the_table(
     cast: Cast, access: Access, policy: CommentPolicy, closed: bool
 ) -> None:
+    function_button_and_answer_agree(cast, access, policy, closed)
+
+
+@pytest.mark.kinds("postgresql")
+@pytest.mark.parametrize(("access", "policy", "closed"), WALKED[1::4])
+def test_function_button_and_answer_agree_on_the_other_database_too(
+    cast: Cast, access: Access, policy: CommentPolicy, closed: bool
+) -> None:
+    function_button_and_answer_agree(cast, access, policy, closed)
+
+
+def function_button_and_answer_agree(cast: Cast, access: Access, policy: CommentPolicy, closed: bool) -> None:
     for number, (name, visitor) in enumerate(people(cast).items()):
         if name.startswith(
             "cancelled"

@@ -239,6 +239,8 @@ def test_no_address_gives_words_behind_the_mark_or_below_it_to_who_may_not_read_
         "year": [clock.now().year],
         "token": ["no-such-token"],
         "name": ["0" * 64 + ".png"],
+        "batch_id": [1],
+        "code": ["words"],
     }
     for name in ("stranger", "free", "lapsed"):
         answered = 0
@@ -315,7 +317,7 @@ def addresses(cast: Cast, values: dict[str, list[object]]) -> Iterator[str]:
                 address = url_for(rule.endpoint, **one)
             yield address
             if "slug" in one:
-                yield from (f"{address}?sort=newest", f"{address}?page=1&sort=best")
+                yield from (f"{address}?sort={order}" for order in ("newest", "best", "picks"))
 
 
 def each_of(rule: Rule, values: dict[str, list[object]]) -> Iterator[dict[str, object]]:
