@@ -105,7 +105,8 @@ def matters(changes: Iterable[Change]) -> set[Key]:
             found.add(("comment", 0, "standing"))
         elif field not in DERIVED:
             found.add((kind, row_id, field))
-        if field == "essay_id":  # one thread is pinned in a discussion: what moves to another one matters to both
+        # One thread is pinned in a discussion: what moves to another one matters to both.
+        if field == "essay_id":
             found.add((kind, row_id, "pinned_at"))
     return found
 

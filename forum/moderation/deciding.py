@@ -13,7 +13,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.closing import closing_of
-from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict, state_word
+from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
 from forum.discussion.posting import lock_discussion
@@ -173,6 +173,8 @@ def decision_words(event: Event, comment: Comment) -> str:
     """Return what somebody just did to a comment, as a sentence for themselves."""
     about = f"{comment.author.name}’s comment"
     match event.act:
+        case "approve" if Cause.REPORTS in comment.newest.causes:
+            return f"Kept {about}."
         case "approve" | "overturn":
             return f"Posted {about}."
         case "keep":

@@ -18,31 +18,11 @@ from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
 from forum.moderation.shaping import Shape, finish_essay, state_of
 from forum.moderation.standing import undo_on_person, why_not_undo_on_person
 
-UNDOABLE = frozenset({"approve", "keep", "overturn", "reject", "uphold", "hide", "remove", "spam", "restore"})
-UNDOABLE |= {
-    "undo",
-    "pin",
-    "unpin",
-    "feature",
-    "unfeature",
-    "close",
-    "reopen",
-    "close-thread",
-    "reopen-thread",
-}
-UNDOABLE |= {
-    "remove",
-    "move",
-    "redact",
-    "merge",
-    "ban",
-    "unban",
-    "warn",
-    "hold",
-    "release",
-    "suspend",
-    "unsuspend",
-}
+UNDOABLE = frozenset(
+    {"approve", "keep", "overturn", "reject", "uphold", "hide", "remove", "spam", "restore", "undo"}
+)
+UNDOABLE |= {"pin", "unpin", "feature", "unfeature", "close", "reopen", "close-thread", "reopen-thread"}
+UNDOABLE |= {"move", "redact", "merge", "ban", "unban", "warn", "hold", "release", "suspend", "unsuspend"}
 """The acts of people who moderate; what a writer did is the writer's."""
 
 ACROSS = ("pin", "unpin", "move", "merge")
