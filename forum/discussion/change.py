@@ -87,26 +87,35 @@ class Watch:
                 self._before[row.__tablename__, _id(row), field] = _as_json(getattr(row, field))
 
     def changes(self) -> list[Change]:
-        """Return what is different now, in the order in which the rows were added."""
+        """Return what is different now, in the order in which the rows were added.
+
+        Of a comment that hangs elsewhere the essay is told in any case: what it hung below may be moved since.
+        """
         found = []
         for (kind, row_id, field), old in self._before.items():
-            new = _as_json(getattr(self._rows[kind, row_id], field))
-            if new != old:
+            row = self._rows[kind, row_id]
+            new = _as_json(getattr(row, field))
+            if new != old or (kind == "comment" and field == "essay_id" and self._has_moved(row)):
                 found.append([kind, row_id, field, old, new])
         return found
+
+    def _has_moved(self, row: Base) -> bool:
+        parent_id: int | None = row.parent_id  # type: ignore[attr-defined]  # only comments are asked about
+        before: int | None = self._before["comment", _id(row), "parent_id"]
+        return parent_id != before
 
 
 def matters(changes: Iterable[Change]) -> set[Key]:
     """Return what some changes of one comment, discussion or person are about: each matter is undone in its order."""
     found = set()
-    for kind, row_id, field, _, _ in changes:
+    for kind, row_id, field, old, new in changes:
         is_verdict = kind in ("comment_revision", "appeal", "report") and field not in APART
         if is_verdict or (kind == "comment" and field in STANDING):
             found.add(("comment", 0, "standing"))
         elif field not in DERIVED:
             found.add((kind, row_id, field))
         # One thread is pinned in a discussion: what moves to another one matters to both.
-        if field == "essay_id":
+        if field == "essay_id" and old != new:
             found.add((kind, row_id, "pinned_at"))
     return found
 
@@ -119,11 +128,13 @@ def rows_of(changes: Iterable[Change]) -> list[Base]:
 
 def stands(changes: Iterable[Change]) -> bool:
     """Tell whether every field still holds what the act left in it."""
-    return all(
-        _as_json(getattr(db.session.get_one(_models[kind], row_id), field)) == new
-        for kind, row_id, field, _, new in changes
-        if field not in DERIVED
-    )
+    for kind, row_id, field, _, new in changes:
+        row = db.session.get_one(_models[kind], row_id)
+        # Where a comment is that hangs below another one follows from that.
+        follows = field in DERIVED or (field == "essay_id" and getattr(row, "parent_id", None) is not None)
+        if not follows and _as_json(getattr(row, field)) != new:
+            return False
+    return True
 
 
 def put_back(changes: Iterable[Change], only: Collection[str] | None = None) -> None:

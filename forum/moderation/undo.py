@@ -134,7 +134,7 @@ def later_events(events: Sequence[Event]) -> list[Event]:
     ids = {event.id for event in events}
     comment_ids = {event.comment_id for event in events if event.comment_id is not None}
     comment_ids |= _ids("comment", events)
-    essay_ids = {event.essay_id for event in events if event.essay_id is not None}
+    essay_ids = {essay_id for event in events for essay_id in _places(event)}
     person_ids = {event.person_id for event in events if event.person_id is not None}
     across = select(Event.id).where(Event.act.in_((*ACROSS, "undo")), Event.essay_id.in_(essay_ids))
     same = [
@@ -253,11 +253,20 @@ def _parts_of(event: Event, *, in_force: bool = True) -> Select[Event]:
 
 
 def _about(event: Event) -> set[Key]:
-    """Return the matters of an event, told apart by comment."""
-    return {
+    """Return the matters of an event, told apart by comment; which thread is pinned is one of its discussion."""
+    found = {
         (kind, event.comment_id or 0, field) if field == "standing" else (kind, row_id, field)
         for kind, row_id, field in matters(event.changes)
     }
+    if any(field == "pinned_at" for _, _, field, _, _ in event.changes):
+        found |= {("essay", essay_id, "pinned") for essay_id in _places(event)}
+    return found
+
+
+def _places(event: Event) -> set[int]:
+    """Return the discussions that an event is in, and those from where and to where it moved a comment. No query."""
+    moved = {one for _, _, field, *ends in event.changes if field == "essay_id" for one in ends}
+    return {essay_id for essay_id in moved | {event.essay_id} if essay_id is not None}
 
 
 def _without_pairs(events: Iterable[Event]) -> list[Event]:
@@ -295,8 +304,8 @@ def _essay_ids(events: Collection[Event]) -> set[int]:
     found = {event.essay_id for event in events} | _ids("essay", events)
     comment_ids = {event.comment_id for event in events}
     for event in events:
+        found |= _places(event)
         for _, _, field, old, new in event.changes:
-            found |= {old, new} if field == "essay_id" else set()
             comment_ids |= {old, new} if field == "parent_id" else set()
     heads = [event.id for event in events if event.parts]
     found |= set(db.session.scalars(select(Comment.essay_id).where(Comment.id.in_(comment_ids - {None}))))
