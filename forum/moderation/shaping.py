@@ -21,7 +21,7 @@ from forum.moderation.redaction import settle_words
 
 
 class Shape:
-    """How comments hang, are merged, pinned and worded before an act that puts fields of theirs back."""
+    """How comments hang, are merged and worded before an act that puts fields of theirs back."""
 
     def __init__(self, rows: Iterable[Base]) -> None:
         """Remember the given rows as they are."""

@@ -37,12 +37,15 @@ def test_one_thread_is_pinned_and_the_next_takes_its_place(scene: Scene) -> None
     assert seen(scene) == before
 
 
-def test_an_undo_that_pins_again_takes_down_what_was_pinned_since(scene: Scene) -> None:
+def test_an_undo_that_pins_again_takes_back_first_what_was_pinned_since(scene: Scene) -> None:
     first, second = scene.shown("The first thread."), scene.shown("The second thread.")
     scene.done(scene.cast.author, first, "pin")
     down = scene.done(scene.cast.author, first, "pin")
     scene.done(scene.cast.author, second, "pin")
-    assert scene.undo(scene.cast.author, down).status_code == 303
+    assert "author pinned it since." in words(scene.undo(scene.cast.author, down))
+    assert pinned(scene) == [second]
+    with_later = {"with_later": "yes"}
+    assert scene.cast.author.post(f"/moderation/undo/{down}", with_later).status_code == 303
     assert pinned(scene) == [first]
 
 
