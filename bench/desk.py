@@ -18,7 +18,7 @@ from random import Random
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,6 +33,7 @@ from forum.demo.load import load_comments
 from forum.discussion.comment import Cause, Comment, CommentRevision, Verdict
 from forum.essays.essay import Essay
 from tests.counting import wrong_counters
+from tests.discussion.rows import statements
 
 FEW = 20
 SHOWN = 200
@@ -146,30 +147,14 @@ def _signed_in(app: Flask) -> FlaskClient:
 def _open(app: Flask, author: FlaskClient, path: str) -> tuple[int, float, float]:
     """Return the number of queries, and the median and the least time in milliseconds."""
     times = []
-    with _counted(app) as queries:
+    with statements(app) as sent:
         for _ in range(OPENINGS):
             began = time.perf_counter()
             page = author.get(path)
             times.append((time.perf_counter() - began) * 1000)
             if page.status_code != 200:
                 raise RuntimeError(f"{path} answered {page.status_code}")
-    return queries() // OPENINGS, statistics.median(times), min(times)
-
-
-@contextmanager
-def _counted(app: Flask) -> Iterator[Callable[[], int]]:
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield lambda: len(seen)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    return len(sent) // OPENINGS, statistics.median(times), min(times)
 
 
 def _measure_batch(

@@ -28,7 +28,7 @@ from forum.discussion.rules import KINDS, Rule, change_rules
 from forum.essays.essay import Essay
 from forum.essays.importing import import_essays
 from forum.essays.publishing import publish_essay
-from forum.moderation.decisions import approve, hide, is_waiting, reject
+from forum.moderation.decisions import approve, hide, reject
 from forum.moderation.moving import Target, move
 from forum.moderation.people import ban, hold, suspend, warn
 from forum.moderation.redaction import redact, without, wordings_of
@@ -163,7 +163,7 @@ def _post(stage: Stage, said: Said, words: str) -> None:
 
 
 def _approve_if_held(moderator: User, said: Said) -> None:
-    if is_waiting(said.posted):
+    if said.posted.needs_verdict:
         approve(moderator, said.posted, said.posted.newest_number)
 
 

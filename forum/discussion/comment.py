@@ -151,14 +151,19 @@ class Comment(Base):
         return self.presence == Presence.LIVE and self.newest.verdict == Verdict.HELD
 
     @property
+    def needs_verdict(self) -> bool:
+        """Tell whether a moderator is to decide about its newest wording: held, and live or under appeal."""
+        if self.newest.verdict != Verdict.HELD or self.ban_id is not None:
+            return False
+        is_appealed = self.presence == Presence.HIDDEN and Cause.APPEAL in self.newest.causes
+        return self.presence == Presence.LIVE or is_appealed
+
+    @property
     def desk_causes(self) -> frozenset[str]:
         """Return why a moderator is to look at it: held words, an open appeal, reports about what readers see."""
-        newest = self.newest
-        is_appealed = self.presence == Presence.HIDDEN and Cause.APPEAL in newest.causes
-        may_wait = self.ban_id is None and (self.presence == Presence.LIVE or is_appealed)
         causes: frozenset[str] = frozenset()
-        if newest.verdict == Verdict.HELD and may_wait:
-            causes = newest.causes or frozenset({Cause.PREMODERATION.value})
+        if self.needs_verdict:
+            causes = self.newest.causes or frozenset({Cause.PREMODERATION.value})
         if self.open_reports and self.should_be_visible:
             causes |= {Cause.REPORTS.value}
         return causes

@@ -17,10 +17,7 @@ from forum.essays.essay import Essay
 from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale
 from forum.moderation.queue import moderated_comments
-from forum.moderation.undo import later_events, take_back, why_not_undo
-
-AT_ONCE = 50
-"""Up to so many are decided while the browser waits; more are the worker's."""
+from forum.moderation.undo import AT_ONCE, later_events, take_back, why_not_undo
 
 IN_A_PIECE = 10
 """How many are decided in one transaction of the worker: so long, at most, whoever posts has to wait."""

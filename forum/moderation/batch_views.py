@@ -13,7 +13,6 @@ from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.moderation.batch import (
-    AT_ONCE,
     Asked,
     Batch,
     Item,
@@ -31,7 +30,7 @@ from forum.moderation.queue import (
     moderated_comments,
     seen_waiting,
 )
-from forum.moderation.undo import later_events, why_not_undo
+from forum.moderation.undo import AT_ONCE, later_events, why_not_undo
 from forum.web import person, require, require_found, wants_json
 
 Answer = Response | str | tuple[Any, int]

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, Select, and_, func, select, union_all
-from sqlalchemy.orm import aliased, defer, lazyload
+from sqlalchemy.orm import aliased, contains_eager, defer, lazyload
 
 from forum.accounts.user import User
 from forum.database import db
@@ -160,7 +160,7 @@ def _rows(ids: Sequence[int]) -> Sequence[Any]:
         .join(Essay, Essay.id == Comment.essay_id)
         .join(root, root.id == func.coalesce(Comment.root_id, Comment.id))
         .where(Comment.id.in_(ids))
-        .options(*light_essay())
+        .options(*light_essay(), contains_eager(Comment.newest))
     )
     found = {row.Comment.id: row for row in db.session.execute(statement)}
     return [found[row_id] for row_id in ids if row_id in found]

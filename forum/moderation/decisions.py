@@ -124,7 +124,7 @@ def remove(actor: User, comment: Comment, revision: int, reason: str, note: str)
 
     Raises: Stale; NotPossible.
     """
-    decide = _reject if is_waiting(comment) else _hide
+    decide = _reject if comment.needs_verdict else _hide
     return decide("reject" if decide is _reject else "hide", actor, comment, revision, reason, note)
 
 
@@ -133,7 +133,7 @@ def mark_spam(actor: User, comment: Comment, revision: int) -> Event:
 
     Raises: Stale; NotPossible.
     """
-    decide = _reject if is_waiting(comment) else _hide
+    decide = _reject if comment.needs_verdict else _hide
     return decide("spam", actor, comment, revision, "spam", "")
 
 
@@ -166,15 +166,6 @@ def restore(actor: User, comment: Comment) -> Event:
 def actor_name(event: Event) -> str:
     """Return the name of who did it; what nobody did, the site did."""
     return event.actor.name if event.actor else "The site"
-
-
-def is_waiting(comment: Comment) -> bool:
-    """Tell whether a comment waits for a decision: its newest words are held, and it is live or under appeal."""
-    newest = comment.newest
-    if newest.verdict != Verdict.HELD or comment.ban_id is not None:
-        return False
-    is_appealed = comment.presence == Presence.HIDDEN and Cause.APPEAL in newest.causes
-    return comment.presence == Presence.LIVE or is_appealed
 
 
 def has_cause(cause: Cause) -> ColumnElement[bool]:
@@ -287,13 +278,13 @@ def _hide(act_word: str, actor: User, comment: Comment, revision: int, reason: s
 
 def _is_only_reported(comment: Comment) -> bool:
     """Tell whether readers see its newest words, and somebody reported them."""
-    return bool(comment.open_reports) and comment.should_be_visible and not is_waiting(comment)
+    return bool(comment.open_reports) and comment.should_be_visible and not comment.needs_verdict
 
 
 def _waiting(comment: Comment, revision: int) -> CommentRevision:
     _refuse_if_gone(comment)
     newest = _seen(comment, revision)
-    if not is_waiting(comment):
+    if not comment.needs_verdict:
         raise NotPossible(f"This does not wait any more. {_who_decided(comment)}".strip())
     return newest
 

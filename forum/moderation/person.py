@@ -24,13 +24,7 @@ from forum.subscriptions.tier import state_names, subscription_words
 COMMENTS_PER_PAGE = 20
 LONGEST_TIMELINE = 50
 
-ON_PEOPLE = {
-    "warn": "warned them",
-    "acknowledge": "confirmed the warning",
-    "hold": "held their comments",
-    "release": "released their comments",
-    "suspend": "suspended them",
-    "unsuspend": "lifted the suspension",
+ON_PEOPLE = DEEDS | {
     "ban": "banned them",
     "unban": "lifted the ban",
     "undo": "took back an earlier act",

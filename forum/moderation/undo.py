@@ -29,7 +29,7 @@ ACROSS = ("pin", "unpin", "move", "merge")
 """The acts on one comment that may change others too."""
 
 AT_ONCE = 50
-"""How many comments are taken back in one transaction; more are worked off in pieces."""
+"""Up to so many comments are decided, or taken back, while the browser waits; more are the worker's."""
 
 NOT_YOURS = "Only who moderates there may undo this."
 

@@ -17,7 +17,6 @@ from forum.discussion.comment import Cause, Comment, Presence
 from forum.discussion.redacted import MARK
 from forum.discussion.rules import words_matched
 from forum.essays.essay import Access, Essay
-from forum.moderation.decisions import is_waiting
 from forum.moderation.mirror import next_look
 from forum.subscriptions.subscription import State, subscription_state
 from tests.cast import Visitor, words
@@ -103,7 +102,7 @@ def test_the_first_discussion_shows_what_a_discussion_can_have(demo: Flask) -> N
 
 def test_eight_comments_wait_for_six_kinds_of_reasons_and_a_public_one_was_reported(demo: Flask) -> None:
     with demo.app_context():
-        waiting = [comment for comment in said(FIRST) if is_waiting(comment)]
+        waiting = [comment for comment in said(FIRST) if comment.needs_verdict]
         causes = Counter(cause for comment in waiting for cause in comment.newest.causes)
         marked = {word for comment in waiting for word in words_matched(comment.newest.source)}
         reported = [comment for comment in said(FIRST) if comment.visible and comment.open_reports]
