@@ -54,10 +54,11 @@ def render_comment(source: str) -> Rendered:
     """
     source = normalise(source)
     _check_size(source)
-    started = time.thread_time()
-    html = _render(source)
-    text = plain_text(html)
-    _check_effort(source, time.thread_time() - started)
+    html, text, cpu_seconds = _render(source)
+    if cpu_seconds > RENDER_CPU_SECONDS:
+        # A collection of the whole process's garbage may have fallen into it, which is not the writer's doing.
+        html, text, cpu_seconds = _render(source)
+    _check_effort(source, cpu_seconds)
     if not any(unicodedata.category(letter)[0] not in "CZ" for letter in text):
         raise Rejected("Write something first.")  # zero-width characters alone show nothing
     return Rendered(source, html, count_words(text), html.count("<a "), RENDERER)
@@ -74,7 +75,15 @@ def _check_size(source: str) -> None:
         raise Rejected(f"This has {_count(over, 'line break')} too many. The most is {MAX_LINE_BREAKS:,}.")
 
 
-def _render(source: str) -> str:
+def _render(source: str) -> tuple[str, str, float]:
+    """Return the HTML, its plain text, and the seconds of CPU that both took."""
+    started = time.thread_time()
+    html = _to_html(source)
+    text = plain_text(html)
+    return html, text, time.thread_time() - started
+
+
+def _to_html(source: str) -> str:
     environment: EnvType = {}
     tokens = _MARKDOWN.parse(source, environment)
     # Behind its limit the parser drops words without a sign.

@@ -492,6 +492,7 @@ READERS: dict[str, tuple[int, Deed]] = {
 
 def _wrong_waits() -> list[str]:
     """Return the comments that wait for something else than there is to decide, or have their reports miscounted."""
+    needs_verdict: Any = Comment.needs_verdict
     desk_causes: Any = Comment.desk_causes
     counted = select(Report.comment_id, func.count()).where(Report.outcome == "").group_by(Report.comment_id)
     reports = {row[0]: row[1] for row in db.session.execute(counted)}
@@ -515,6 +516,7 @@ def _wrong_waits() -> list[str]:
     for row in rows:
         seen = row.presence == Presence.LIVE and row.shown_number is not None
         one = SimpleNamespace(**row._mapping, should_be_visible=seen, newest=row)
+        one.needs_verdict = needs_verdict.fget(one)
         causes = desk_causes.fget(one)
         if row.waits_for != causes or bool(causes) != (row.waits_since is not None):
             wrong.append(f"comment {row.id} waits for {sorted(row.waits_for)}, there is {sorted(causes)}")
