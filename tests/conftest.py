@@ -15,6 +15,7 @@ from tests.cast import Cast
 from tests.postgres import Postgres
 
 KINDS = ("sqlite", "postgresql")
+DELETE_ALL = "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -86,9 +87,14 @@ def make_app(database_url: str, instance: Path, **environ: str) -> Flask:
 def empty(app: Flask) -> None:
     """Delete every row, children first; both kinds check the references at the end of each statement."""
     with app.app_context():
-        for table in reversed(Base.metadata.sorted_tables):
-            db.session.execute(table.delete())
-        db.session.commit()
+        connection = db.engine.raw_connection()
+        # All at once: forty statements, each on its way through the library, were the longest part of a test's start.
+        if db.engine.dialect.name == "sqlite":
+            connection.driver_connection.executescript(f"BEGIN IMMEDIATE; {DELETE_ALL} COMMIT;")
+        else:
+            connection.driver_connection.execute(DELETE_ALL)
+            connection.commit()
+        connection.close()
 
 
 os.environ.pop("FORUM_DATABASE_URL", None)  # tests never touch the database of whoever runs them

@@ -13,6 +13,9 @@ from forum.demo.accounts import PASSWORD
 from tests.browser.site import Site
 
 WIDTHS = (1440, 390, 320)
+STYLED = (1440, 320)
+"""No style sheet asks for a width between 320 and 34rem: at 390 axe would read the same page as at 320."""
+
 SCHEMES = ("light", "dark")
 ESSAY = "/essays/the-difference-column"
 RULES = {
@@ -438,7 +441,7 @@ def problems_of(page: Page) -> list[str]:
     problems = []
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
-        for scheme in SCHEMES:
+        for scheme in SCHEMES if width in STYLED else ():
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             # Another scheme has other colours and nothing else.
             rules = RULES if scheme == SCHEMES[0] else OF_COLOUR

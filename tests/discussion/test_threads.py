@@ -65,7 +65,7 @@ def test_a_reply_at_the_cap_is_attached_beside_and_names_whom_it_answers(cast: C
 
 
 def test_a_chain_a_thousand_deep_posts_shows_and_pages(cast: Cast, kind: str) -> None:
-    length = 1_000 if kind == "sqlite" else 300  # the same statements, each with a way to a server and back
+    length = 1_000 if kind == "sqlite" else 150  # the same statements, each with a way to a server and back
     chain = deep_chain(cast, length)
     for visitor in (cast.stranger, cast.reader, cast.author):
         for address in ("/essays/on-tides", f"/comments/{chain[0]}", f"/comments/{chain[-1]}"):

@@ -14,7 +14,7 @@ from tests.moderation.walk import MODERATORS, READERS, build, differences
 SEEDS = range(1, int(os.environ.get("FORUM_WALKS", "1")) + 1)
 """One walk for each; `make walk` goes further, and from more places."""
 
-ACTS = int(os.environ.get("FORUM_WALK_ACTS", "90"))
+ACTS = int(os.environ.get("FORUM_WALK_ACTS", "60"))
 FEW = ACTS // 3
 BEGAN = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
 
