@@ -2,21 +2,19 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from forum.accounts.address import masked
-from forum.database import db
 from tests.accounts.conftest import KNOWN, PASSWORD, UNKNOWN
 from tests.accounts.mailbox import mails_to
 from tests.cast import Cast, Visitor
+from tests.discussion.rows import statements
 
 assert len(KNOWN) == len(UNKNOWN)  # so that even the lengths must be equal
 
@@ -115,23 +113,6 @@ def seen(answer: TestResponse, email: str) -> tuple[object, ...]:
     body = re.sub(r'name="csrf_token" value="[^"]*"|kept=[\w-]+', "", answer.text)
     body = body.replace(email, "…").replace(masked(email), "…")
     return answer.status_code, headers, body
-
-
-@contextmanager
-def statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements that the database is given."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        found.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def work_of_one(cast: Cast, email: str) -> float:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event
 
 from forum import clock
 from forum.accounts.user import Role, User
@@ -13,6 +12,7 @@ from forum.database import db
 from forum.subscriptions.subscription import Kind
 from tests.admin.written import comment_by
 from tests.cast import Cast, Visitor, words
+from tests.discussion.rows import statements
 
 DAY = timedelta(days=1)
 
@@ -183,16 +183,6 @@ def test_names_and_reasons_are_shown_as_text_only(cast: Cast) -> None:
 
 
 def queries(cast: Cast, admin: Visitor, path: str) -> int:
-    counted = []
-
-    def count(*_: object) -> None:
-        counted.append(1)
-
-    with cast.app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", count)
-    try:
+    with statements(cast.app) as sent:
         assert admin.get(path).status_code == 200
-    finally:
-        event.remove(engine, "before_cursor_execute", count)
-    return len(counted)
+    return len(sent)

@@ -16,8 +16,8 @@ from forum.moderation.matched import marked
 from forum.site.audit import AuditEntry
 from forum.site.settings import change_setting, site_settings
 from tests.cast import Cast, words
+from tests.discussion.rows import statements
 from tests.moderation.stage import Scene
-from tests.moderation.test_queue import count_queries
 
 BAD = "Win a casino bonus today, number {} of many"
 GOOD = "The tide is a patient thing, said neighbour {} of many"
@@ -194,10 +194,10 @@ def test_what_is_in_force_is_read_once_by_a_process(scene: Scene, cast: Cast) ->
         words_that_weighed("casino")
     with cast.app.app_context():
         site_settings()
-        with count_queries(cast.app) as queries:
+        with statements(cast.app) as sent:
             assert "casino" in words_that_weighed("casino")
             assert "bonus" in words_that_weighed("bonus")
-        assert queries() == 1  # which training is the newest
+        assert len(sent) == 1  # which training is the newest
 
 
 def test_the_page_says_how_well_it_does_and_what_it_learned(scene: Scene, cast: Cast) -> None:

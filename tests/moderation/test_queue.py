@@ -1,14 +1,10 @@
 """The desk: who sees what, in which order, with what beside it, in how many queries."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 import time_machine
-from flask import Flask
-from sqlalchemy import event as sqlalchemy_event
 
 from forum import clock
 from forum.accounts.user import Role, User
@@ -21,30 +17,14 @@ from forum.moderation.queue import how_long, moderates
 from forum.subscriptions.subscription import Kind
 from forum.text.markdown import render_comment
 from tests.cast import Cast, Visitor, words
+from tests.discussion.rows import statements
 from tests.moderation.stage import Scene
 
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 24, "/moderation/log": 9}
-"""With the session, the settings and the beginning of the transaction."""
-
-
-@contextmanager
-def count_queries(app: Flask) -> Iterator[Callable[[], int]]:
-    """Count the statements that reach the database meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    sqlalchemy_event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield lambda: len(seen)
-    finally:
-        sqlalchemy_event.remove(engine, "before_cursor_execute", note)
+QUERIES = {"/moderation": 23, "/moderation/log": 8}
+"""With the session and the settings."""
 
 
 def test_the_desk_says_how_many_wait_and_how_long(scene: Scene, cast: Cast) -> None:
@@ -241,16 +221,14 @@ def test_the_desk_takes_the_same_number_of_queries_whatever_waits(
     if path.endswith("log"):
         _decide_all(scene, cast, 5)
     cast.author.get(path)
-    with count_queries(cast.app) as few:
+    with statements(cast.app) as few:
         assert cast.author.get(path).status_code == 200
-    small = few()
     _fill(cast, 180, start=20)
     if path.endswith("log"):
         _decide_all(scene, cast, 30)
-    with count_queries(cast.app) as many:
+    with statements(cast.app) as many:
         assert cast.author.get(path).status_code == 200
-    assert many() == small
-    assert small <= QUERIES[path]
+    assert len(many) == len(few) <= QUERIES[path]
 
 
 def test_words_names_notes_and_titles_arrive_escaped(scene: Scene, cast: Cast) -> None:
