@@ -1,11 +1,13 @@
 """Decisions about many comments: each item with the wording that was seen, few at once, many a few at a time."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import String, insert, select, true
+from sqlalchemy import String, insert, select, true, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from forum import clock
@@ -30,11 +32,15 @@ PAUSE_SECONDS = 0.1
 WORK_SECONDS = 2.0
 """How long the worker goes on before it looks at its mails again."""
 
+WENT_WRONG = "something went wrong, and the log of the server says what."
+
 NOT_THERE = "It is not there any more, or not yours to decide about."
 
 Decision = Callable[[User, Comment, int, str, str], Event]
 Item = tuple[int, int]
 """The id of a comment, and the number of the wording that was seen."""
+
+log = logging.getLogger("forum.moderation")
 
 
 class Batch(Base):
@@ -249,38 +255,44 @@ def _stop(head: Event) -> None:
         db.session.flush()
 
 
-def _work_off_a_piece() -> int | None:
-    """Decide about the next few items of a batch that nobody has in hand; None when there is none. Commits."""
+def _work_off_a_piece(at_most: int = IN_A_PIECE) -> int | None:
+    """Work off the next few items of a batch that nobody has in hand; None when there is none. Commits.
+
+    What meets an error of ours is left as it is, so that the others, and the batches after it, are not held up.
+    """
     open_ones = select(Batch).where(Batch.finished_at.is_(None)).order_by(Batch.id).limit(1)
     batch = db.session.scalar(open_ones.with_for_update(skip_locked=True))
     if batch is None:
         db.session.commit()
         return None
     rest = select(BatchItem).where(BatchItem.batch_id == batch.id, BatchItem.is_done.is_(False))
-    items = db.session.scalars(rest.order_by(BatchItem.id).limit(IN_A_PIECE)).all()
-    head = db.session.get_one(Event, batch.event_id)
-    actor = db.session.get_one(User, batch.actor_id)
-    (_undo_items if batch.verb == "undo" else _decide_items)(actor, batch, head, items)
-    for item in items:
-        item.is_done = True
-    skipped = sum(bool(item.why_not) for item in items)
-    batch.done += len(items) - skipped
-    batch.skipped += skipped
-    head.parts = batch.done
-    if len(items) < IN_A_PIECE:
-        batch.finished_at = clock.now()
+    items = db.session.scalars(rest.order_by(BatchItem.id).limit(at_most)).all()
+    try:
+        with db.session.begin_nested():  # the batch stays in hand whatever happens
+            (_undo_items if batch.verb == "undo" else _decide_items)(batch, items)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away, or two waited for each other: all of it is tried again
+    except Exception:
+        if len(items) > 1:  # each by itself, in a transaction of its own, so that the locks keep their order
+            db.session.rollback()
+            return sum(_work_off_a_piece(1) or 0 for _ in items)
+        for item in items:
+            _leave_alone(batch, item)
+    _note_done(batch, items, is_last=len(items) < at_most)
     db.session.commit()
     return len(items)
 
 
-def _decide_items(actor: User, batch: Batch, head: Event, items: Sequence[BatchItem]) -> None:
+def _decide_items(batch: Batch, items: Sequence[BatchItem]) -> None:
+    actor, head = _actor_and_head(batch)
     found = _lock(actor, [item.comment_id for item in items])
     asked = Asked(batch.verb, batch.reason, batch.note)
     for item in items:
         item.why_not = _decide(actor, asked, head, found.get(item.comment_id), item.revision or 0)
 
 
-def _undo_items(actor: User, _batch: Batch, head: Event, items: Sequence[BatchItem]) -> None:
+def _undo_items(batch: Batch, items: Sequence[BatchItem]) -> None:
+    actor, head = _actor_and_head(batch)
     wanted = select(Event).where(Event.id.in_([item.event_id for item in items]))
     parts = {part.id: part for part in db.session.scalars(wanted)}
     ids = [comment_id for part in parts.values() for comment_id in _comments_in(part)]
@@ -290,6 +302,30 @@ def _undo_items(actor: User, _batch: Batch, head: Event, items: Sequence[BatchIt
     for item in items:
         part = parts[item.event_id or 0]
         item.why_not = _undo(actor, head, part, found.get(item.comment_id), why_not_undo(part, later))
+
+
+def _actor_and_head(batch: Batch) -> tuple[User, Event]:
+    return db.session.get_one(User, batch.actor_id), db.session.get_one(Event, batch.event_id)
+
+
+def _leave_alone(batch: Batch, item: BatchItem) -> None:
+    """Note that an item met an error of ours, which is at hand; reads little, for any row may be the cause of it."""
+    log.exception("batch %s: an error about comment %s, which stays as it is", batch.id, item.comment_id)
+    writer = select(Comment.author_id).where(Comment.id == item.comment_id)
+    name = db.session.scalar(select(User.name).where(User.id.in_(writer)))
+    verb = "taken back" if batch.verb == "undo" else "decided about"
+    item.why_not = f"{name}’s comment could not be {verb}: {WENT_WRONG}"
+
+
+def _note_done(batch: Batch, items: Sequence[BatchItem], *, is_last: bool) -> None:
+    for item in items:
+        item.is_done = True
+    skipped = sum(bool(item.why_not) for item in items)
+    batch.done += len(items) - skipped
+    batch.skipped += skipped
+    db.session.execute(update(Event).where(Event.id == batch.event_id).values(parts=batch.done))
+    if is_last:
+        batch.finished_at = clock.now()
 
 
 def _decide(actor: User, asked: Asked, head: Event, comment: Comment | None, seen: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from forum import clock
@@ -17,9 +17,19 @@ from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.event import Event
 from forum.discussion.posting import post_comment
 from forum.essays.essay import Essay
-from forum.moderation.batch import AT_ONCE, Batch, BatchItem, go_on_with_batches
+from forum.moderation.batch import (
+    AT_ONCE,
+    Asked,
+    Batch,
+    BatchItem,
+    decide_in_pieces,
+    go_on_with_batches,
+    left_alone,
+    undo_in_pieces,
+)
 from forum.text.markdown import render_comment
 from tests.cast import Cast, Visitor, words
+from tests.counting import wrong_counters
 from tests.moderation.stage import Scene
 
 JSON = {"Accept": "application/json"}
@@ -167,6 +177,37 @@ def test_an_undo_stops_a_batch_that_is_still_at_work(scene: Scene, cast: Cast) -
         assert db.session.scalar(select(func.count()).where(BatchItem.is_done.is_(False))) > 0
 
 
+def test_what_meets_an_error_of_ours_is_left_as_it_is_and_holds_up_nothing_else(
+    scene: Scene, cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = _fill(cast, 4)
+    wrong = "something went wrong, and the log of the server says what."
+    with _spoiled(cast, rows[1]):
+        with cast.app.app_context():
+            author = db.session.get_one(User, cast.author.user_id)
+            for some in (rows[:3], rows[3:]):
+                decide_in_pieces(author, Asked("approve"), [(row, 1) for row in some])
+            db.session.commit()
+        _work(cast)
+    approved = (2, 1, [f"Writer 1’s comment could not be decided about: {wrong}"])
+    assert _finished(cast) == [approved, (1, 0, [])]
+    assert len(caplog.records) == 1
+    assert f"comment {rows[1]}," in caplog.text
+    with _spoiled(cast, rows[0]):
+        head_id = scene.last_event(rows[2]).part_of_id
+        with cast.app.app_context():
+            head = db.session.get_one(Event, head_id)
+            undo_in_pieces(db.session.get_one(User, cast.author.user_id), head)
+            db.session.commit()
+        _work(cast)
+    undone = (1, 1, [f"Writer 0’s comment could not be taken back: {wrong}"])
+    assert _finished(cast) == [approved, (1, 0, []), undone]
+    assert [cast.read(Comment, row).visible for row in rows] == [True, False, False, True]
+    scene.done(cast.author, rows[1], "approve")
+    with cast.app.app_context():
+        assert not wrong_counters()
+
+
 def test_undoing_again_takes_back_the_act_before(scene: Scene, cast: Cast) -> None:
     rows = _fill(cast, 3)
     scene.done(cast.author, rows[0], "approve")
@@ -188,6 +229,27 @@ def _work(cast: Cast) -> None:
     with cast.app.app_context():
         while go_on_with_batches(clock.now()):
             pass
+
+
+def _finished(cast: Cast) -> list[tuple[int, int, list[str]]]:
+    """Return of each batch that is over how many were done and skipped, and why."""
+    with cast.app.app_context():
+        over = db.session.scalars(select(Batch).where(Batch.finished_at.is_not(None)).order_by(Batch.id))
+        return [(one.done, one.skipped, [skipped.why for skipped in left_alone(one, 5)]) for one in over]
+
+
+@contextmanager
+def _spoiled(cast: Cast, row: int) -> Iterator[None]:
+    """Let a comment say nonsense about what it hangs below, which is read in the midst of a decision."""
+    _set_path(cast, row, f"nonsense/{row:x}")
+    yield
+    _set_path(cast, row, f"{row:x}")
+
+
+def _set_path(cast: Cast, row: int, path: str) -> None:
+    with cast.app.app_context():
+        db.session.execute(update(Comment).where(Comment.id == row).values(path=path))
+        db.session.commit()
 
 
 @contextmanager
