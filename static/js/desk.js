@@ -8,6 +8,7 @@ import { areOn, help } from "./help.js";
 
 const staying = new Set(["pin", "unpin", "feature", "unfeature", "close-thread", "reopen-thread"]);
 const notSent = "Not sent. Try again.";
+const notLoaded = "The list did not load: load the page again.";
 
 const gone = new Map(); // by event: the cards that left with it, in case it is undone
 let isBusy = false, waiting = []; // keys pressed while an answer is under way
@@ -38,7 +39,7 @@ async function run(job) {
     await job();
   } catch {
     waiting = [];
-    say(notSent);
+    say(notLoaded);
   }
   isBusy = false;
   while (!isBusy && waiting.length) act(waiting.shift());
@@ -79,7 +80,7 @@ async function decide(form, button) {
   (leave(cards) ?? current())?.focus();
   tell(result.sentence, result);
   count(result.left, cards, -1);
-  if (!current()) await renew();
+  if (!current()) await renew().catch(() => say(`${result.sentence} ${notLoaded}`));
 }
 
 /** Return the cards that a decision settles: one, all of a banned person, or what was picked and not passed over. */
@@ -120,13 +121,14 @@ async function undo(form, button) {
   if (result.batch) return location.assign(result.batch);
   const cards = gone.get(id);
   gone.delete(id);
+  let trouble = "";
   if (cards) {
     (putBack(cards) ?? current())?.focus();
     count(result.left, cards, 1);
   } else {
-    await renew(`card-${result.comment}`);
+    await renew(`card-${result.comment}`).catch(() => { trouble = ` ${notLoaded}`; });
   }
-  tell(result.sentence, { left: result.left, before: result.before });
+  tell(result.sentence + trouble, { left: result.left, before: result.before });
 }
 
 async function send(form, button) {
