@@ -117,7 +117,11 @@ function refuse(card, result) {
 async function undo(form, button) {
   const id = Number(form.action.split("/").pop());
   const result = await send(form, button).catch(() => ({ error: notSent }));
-  if (result.error) return refuse(null, result);
+  if (result.error) {
+    refuse(null, result);
+    if (result.error !== notSent) await renew().catch(() => {}); // somebody else was here: the list is not as it was
+    return;
+  }
   if (result.batch) return location.assign(result.batch);
   const cards = gone.get(id);
   gone.delete(id);
@@ -219,7 +223,7 @@ function inPanel(panel, key) {
 function pressing(key) {
   const mine = `[data-key="${CSS.escape(key)}"]`;
   const control = visible(current()?.querySelectorAll(mine)) ?? visible([...document.querySelectorAll(mine)].filter((one) => !one.closest(".card")));
-  if (!control) return null;
+  if (!control) return key === "u" ? () => say("Nothing to undo.") : null;
   return control.localName === "details" ? () => open(control) : () => control.click();
 }
 
