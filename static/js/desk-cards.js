@@ -66,6 +66,14 @@ const matching = () => document.querySelector("#batch [name=all]")?.checked;
 
 export const picked = () => all().filter((card) => matching() || card.querySelector(".card__pick").checked);
 
+/** Return what is ticked: comments together with the wording that was seen. */
+export const ticks = () => boxes().filter((box) => box.checked).map((box) => box.value);
+
+export function tick(values) {
+  for (const box of boxes()) box.checked = values.includes(box.value);
+  showPicked();
+}
+
 export function pick() {
   const card = current(), box = card?.querySelector(".card__pick");
   if (box) box.checked = !box.checked;

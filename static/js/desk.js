@@ -1,6 +1,6 @@
 // The moderation queue without page loads: decisions are sent, what is decided leaves the list, and keys press the buttons.
 
-import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, showPicked } from "./desk-cards.js";
+import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, showPicked, tick, ticks } from "./desk-cards.js";
 import { watch } from "./desk-arrivals.js";
 import { open, panelOf, remember } from "./desk-panels.js";
 import { count, say, tell } from "./desk-says.js";
@@ -143,12 +143,13 @@ async function send(form, button) {
   return answer.ok ? result : { error: notSent, ...result };
 }
 
-/** Take the queue over as it is now, with its numbers, and go to the card of that id or to the first one. */
+/** Take the queue over as it is now, with its numbers and what was ticked, and go to the card of that id, else to where one was. */
 async function renew(id) {
   const answer = await fetch(work().dataset.desk, { headers: { Accept: "text/html" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!answer.ok || !page.getElementById("work")) throw new Error("no queue in the answer");
   gone.clear();
+  const here = current()?.id, ticked = ticks();
   for (const part of ["#head", "#work", ".rail", ".context"]) {
     const ours = document.querySelector(part), theirs = page.querySelector(part);
     if (ours && theirs) ours.replaceWith(theirs);
@@ -159,8 +160,8 @@ async function renew(id) {
   const times = document.querySelectorAll("#work time[data-time], .context time[data-time]");
   if (times.length) import("./times.js").then((module) => module.start(times));
   numberCards();
-  showPicked();
-  (document.getElementById(id) ?? current() ?? document.querySelector(".empty"))?.focus();
+  tick(ticked);
+  (document.getElementById(id) ?? document.getElementById(here) ?? current() ?? document.querySelector(".empty"))?.focus();
 }
 
 const deeds = {
