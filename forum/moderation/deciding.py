@@ -62,6 +62,8 @@ def decide(
     """Fetch, require, validate, decide, commit, answer: the same for every decision about a comment."""
     comment, user = fetch_comment(comment_id, act)
     try:
+        if form is not None and form.waits.data:
+            decisions.refuse_if_decided(comment, seen(form))
         if form is not None and not form.validate():
             if form.revision.data not in (None, comment.newest_number):
                 raise Stale(comment.newest)
@@ -69,8 +71,8 @@ def decide(
         event = decision(user, comment)
         db.session.commit()
     except Stale as stale:
-        seen = form.revision.data if form is not None else None
-        return _ask_again(comment, user, _typed(verb, form), 409, _edited_words(stale), seen)
+        number = form.revision.data if form is not None else None
+        return _ask_again(comment, user, _typed(verb, form), 409, _edited_words(stale), number)
     except NotPossible as refusal:
         db.session.rollback()
         return _ask_again(comment, user, _typed(verb, None), 409, str(refusal))

@@ -147,6 +147,8 @@ def restore(actor: User, comment: Comment) -> Event:
         raise NotPossible(
             "This was hidden together with its writer’s ban. It comes back when the ban is lifted."
         )
+    if comment.merged_into_id is not None:
+        raise NotPossible("This was merged with another. It comes back when the merge is undone.")
     decision = _decision_to_restore(comment)
     if decision is None:
         raise NotPossible(f"Nothing is to be restored here. {_who_decided(comment)}".strip())
@@ -161,6 +163,17 @@ def restore(actor: User, comment: Comment) -> Event:
             one.is_undone = True
     put_back(decision.changes, ("decided_at", "outcome", "open_reports", "waits_since"))
     return act.finish("restore", undoes=decision)
+
+
+def refuse_if_decided(comment: Comment, revision: int) -> None:
+    """Stop what somebody wants to decide about a comment that they saw waiting, when others were faster.
+
+    Of words that were edited since, the decision itself says so.
+    Raises: NotPossible, with who decided what.
+    """
+    _refuse_if_gone(comment)
+    if comment.waits_since is None and comment.newest_number == revision:
+        raise NotPossible(f"This does not wait any more. {_who_decided(comment)}".strip())
 
 
 def actor_name(event: Event) -> str:
@@ -254,7 +267,8 @@ def _reject(act_word: str, actor: User, comment: Comment, revision: int, reason:
     act = begin(actor, comment)
     appealed = _appeal_of(comment, newest)
     act.close_appeal("upheld")
-    act.answer_reports("removed")
+    if not comment.should_be_visible:  # else what was reported stays, and so do the reports
+        act.answer_reports("removed")
     if appealed is not None:
         act_word = "uphold"
         put_back(appealed.changes, ("verdict", "causes"))
@@ -270,8 +284,13 @@ def _hide(act_word: str, actor: User, comment: Comment, revision: int, reason: s
     if comment.presence == Presence.HIDDEN or is_refused:
         raise NotPossible(f"Readers do not see this any more. {_who_decided(comment)}".strip())
     act = begin(actor, comment)
+    appealed = _appeal_of(comment, newest)
     act.close_appeal("upheld")
     act.answer_reports("removed")
+    if appealed is not None:
+        put_back(appealed.changes, ("verdict", "causes"))
+    elif comment.needs_verdict and Cause.APPEAL in newest.causes:  # sent in again: answered with this
+        newest.verdict, newest.reason, newest.note = Verdict.REJECTED, reason, note
     comment.presence = Presence.HIDDEN
     return act.finish(act_word, reason=reason, note=note)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from wtforms import (
     BooleanField,
+    HiddenField,
     IntegerField,
     RadioField,
     SelectField,
@@ -39,12 +40,13 @@ def options(words: Mapping[Any, str]) -> list[Any]:
 
 
 class DecisionForm(Form):
-    """A decision about the wording with this number."""
+    """A decision about the wording with this number, which waited when it was seen, or did not."""
 
     revision = IntegerField(
         widget=HiddenInput(),
         validators=[InputRequired("Look at the comment first: the form did not say which wording you saw.")],
     )
+    waits = HiddenField()
 
 
 class WhyForm(Form):
@@ -149,6 +151,12 @@ class QueueForm(NarrowForm):
 
     cause = SelectField("Why it waits", validate_choice=False)
     order = SelectField("Order", choices=options(ORDERS), default="oldest", validate_choice=False)
+
+    @property
+    def is_understood(self) -> bool:
+        """Tell whether all that it asks for narrows the queue: nobody decides about more than they saw."""
+        has_essay = not self.essay.data or self.essay_id is not None
+        return has_essay and (not self.cause.data or cause_named(self.cause.data) is not None)
 
     @property
     def filters(self) -> Filters:

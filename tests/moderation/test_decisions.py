@@ -155,6 +155,28 @@ def test_who_comes_second_reads_who_decided_what(scene: Scene, cast: Cast) -> No
     assert scene.is_live(row, Verdict.REJECTED, visible=False)
 
 
+def test_what_another_moderator_decided_is_not_overturned_from_an_old_desk(scene: Scene, cast: Cast) -> None:
+    rows = [scene.held(), scene.shown()]
+    _report(cast, "first", rows[1])
+    desk = cast.moderator.get("/moderation").text
+    assert desk.count('name="waits" value="yes"') == desk.count('name="revision"') > 0
+    for row in rows:
+        scene.done(cast.author, row, "approve")
+        before = scene.state(row)
+        for verb in ("spam", "hide", "reject"):
+            answer = scene.decide(cast.moderator, row, verb, waits="yes", **UNKIND)
+            assert answer.status_code == 409
+            assert "This does not wait any more. author " in words(answer)
+            assert 'name="waits"' not in answer.text
+        for do in ("remove", "spam"):
+            sent = {"do": do, "item": f"{row}:1"} | UNKIND
+            json = {"Accept": "application/json"}
+            many = cast.moderator.post("/moderation/batch", sent, headers=json)
+            assert "This does not wait any more. author " in many.json["error"]
+        assert scene.state(row) == before
+    scene.done(cast.moderator, rows[0], "hide", **UNKIND)
+
+
 def test_a_withdrawn_comment_is_not_decided_any_more(scene: Scene, cast: Cast) -> None:
     row = scene.held()
     cast.newcomer.post(f"/comments/{row}/withdraw")
