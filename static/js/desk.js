@@ -16,7 +16,8 @@ let isBusy = false, waiting = []; // keys pressed while an answer is under way
 export function start() {
   numberCards();
   // The address names the card after the one that was just decided; keys must not press the buttons of another.
-  const first = document.activeElement.closest(".card") ?? document.querySelector(".card:target") ?? current();
+  const left = document.getElementById(history.state?.card); // where somebody was when they followed a link
+  const first = document.activeElement.closest(".card") ?? left ?? document.querySelector(".card:target") ?? current();
   if (first) choose(first);
   document.addEventListener("focusin", (event) => event.target.closest(".card") && choose(event.target.closest(".card")));
   document.addEventListener("change", (event) => event.target.matches("[name=item], [data-all], [name=all]") && showPicked(event.target));
@@ -55,6 +56,7 @@ function onSubmit(event) {
 }
 
 function onClick(event) {
+  if (event.target.closest("a")) history.replaceState({ card: current()?.id }, "");
   if (event.target.closest("[data-cancel]")) {
     event.preventDefault();
     close(event.target.closest("details"));
@@ -167,9 +169,8 @@ async function renew(id) {
 const deeds = {
   j: () => step(1),
   k: () => step(-1),
-  v: () => pick(),
+  v: () => current() && inSight(current(), pick)(),
   "*": () => pickAll(),
-  o: () => current()?.querySelector("[data-key=o]")?.click(),
   "/": () => find(),
   "?": help,
 };
@@ -204,9 +205,20 @@ function act(key) {
   return Boolean(deed);
 }
 
+/** Return a deed that needs its place to be seen: out of sight, the key only shows it, and the next press does the deed. */
+function inSight(place, deed) {
+  const { top, bottom } = place.getBoundingClientRect();
+  if (bottom > 0 && top < innerHeight) return deed;
+  return () => {
+    if (!place.contains(document.activeElement)) place.focus();
+    place.scrollIntoView({ block: "nearest" });
+  };
+}
+
 /** In an open panel: a digit chooses the reason and sends, Enter sends what is chosen, Escape closes. */
 function inPanel(panel, key) {
-  const send = () => panel.querySelector(".button--stop").click();
+  const place = panel.closest(".card, form");
+  const send = inSight(place, () => panel.querySelector(".button--stop").click());
   const reason = /^[1-9]$/.test(key) && panel.querySelectorAll("[name=reason][type=radio]")[key - 1];
   if (key === "Escape") return () => close(panel);
   if (reason) {
@@ -225,7 +237,8 @@ function pressing(key) {
   const mine = `[data-key="${CSS.escape(key)}"]`;
   const control = visible(current()?.querySelectorAll(mine)) ?? visible([...document.querySelectorAll(mine)].filter((one) => !one.closest(".card")));
   if (!control) return key === "u" ? () => say("Nothing to undo.") : null;
-  return control.localName === "details" ? () => open(control) : () => control.click();
+  const deed = control.localName === "details" ? () => open(control) : () => control.click();
+  return control.closest(".card") ? inSight(current(), deed) : deed;
 }
 
 // Some decisions are in the card twice, for wide and for narrow windows.
