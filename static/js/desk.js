@@ -176,6 +176,12 @@ const deeds = {
 };
 
 function onKey(event) {
+  const panel = panelOf(event.target);
+  const isSent = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.target.matches("a, button");
+  if (panel && !event.isComposing && (isSent || event.key === "Escape")) {
+    event.preventDefault();
+    return isSent ? main(panel).click() : close(panel);
+  }
   if (!areOn() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
   if (event.target.closest("dialog") || event.target.matches("input:not([type=radio], [type=checkbox]), textarea, select")) return;
   if (event.repeat && event.key !== "j" && event.key !== "k") return;
@@ -215,12 +221,11 @@ function inSight(place, deed) {
   };
 }
 
-/** In an open panel: a digit chooses the reason and sends, Enter sends what is chosen, Escape closes. */
+/** In an open panel: a digit chooses the reason and sends, Enter sends what is chosen. */
 function inPanel(panel, key) {
   const place = panel.closest(".card, form");
-  const send = inSight(place, () => panel.querySelector(".button--stop").click());
+  const send = inSight(place, () => main(panel).click());
   const reason = /^[1-9]$/.test(key) && panel.querySelectorAll("[name=reason][type=radio]")[key - 1];
-  if (key === "Escape") return () => close(panel);
   if (reason) {
     return () => {
       reason.checked = true;
@@ -228,9 +233,11 @@ function inPanel(panel, key) {
       needed && !needed.value ? needed.focus() : send();
     };
   }
-  if (key === "Enter" && document.activeElement.matches("[type=radio]")) return send;
+  if (key === "Enter" && document.activeElement.matches("[name=reason]")) return send;
   return panel.querySelector(`[data-again="${CSS.escape(key)}"]`) ? send : null;
 }
+
+const main = (panel) => panel.querySelector(".button--stop");
 
 /** Return what presses the button of that key: in the current card first, then outside all cards. */
 function pressing(key) {
