@@ -68,7 +68,7 @@ def failed_mails(number: int) -> Page[Message]:
         Message.last_error,
     )
     found = select(Message).options(load_only(*needed), lazyload(Message.mailing))
-    given_up = found.where(Message.failed_at.is_not(None))
+    given_up = found.where(Message.is_given_up())
     return page_of(given_up.order_by(Message.failed_at.desc(), Message.id.desc()), number, PER_PAGE)
 
 

@@ -371,7 +371,7 @@ _ADDRESS = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+")
 
 def _errors(essay: Essay) -> tuple[str, ...]:
     """Return why mails were given up, each reason once, without the addresses: those are for admins."""
-    failed = (Message.batch == batch_of(essay)) & Message.failed_at.is_not(None)
+    failed = (Message.batch == batch_of(essay)) & Message.is_given_up()
     latest = select(Message.last_error).where(failed).order_by(Message.id.desc()).limit(LOOKED_THROUGH)
     reasons = dict.fromkeys(_ADDRESS.sub("…", error) for error in db.session.scalars(latest))
     return tuple(reasons)[:MOST_ERRORS]

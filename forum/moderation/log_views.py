@@ -80,7 +80,7 @@ def undo(event_id: int) -> Answer:
     in_pieces = is_large(event)
     if not in_pieces:
         lock_for_undo(user, event)
-    require(may_use_desk(user, clock.now()) and why_may_not_undo(user, event) is None)
+    _require_right_to(user, event)
     try:
         if in_pieces:
             return _undo_in_pieces(user, event)
@@ -100,8 +100,13 @@ def undo(event_id: int) -> Answer:
     return redirect(back, 303)
 
 
+def _require_right_to(user: User, event: Event) -> None:
+    require(may_use_desk(user, clock.now()) and why_may_not_undo(user, event) is None)
+
+
 def _undo_in_pieces(user: User, event: Event) -> Answer:
     batch = undo_in_pieces(user, event)
+    _require_right_to(user, event)  # it took the locks: whoever lost their role meanwhile has lost it by now
     db.session.commit()
     return jsonify(batch=batch.address) if wants_json() else redirect(batch.address, 303)
 

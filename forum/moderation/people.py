@@ -20,12 +20,18 @@ from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.ban import Ban
 from forum.moderation.cards import light_essay
-from forum.moderation.standing import NOT_YOUR_BAN, NotDone, lock_people, note_on_person, subject, why_not
-from forum.moderation.telling import tell_person
+from forum.moderation.standing import (
+    NOT_YOUR_BAN,
+    NotDone,
+    hold_letters_back,
+    lock_people,
+    note_on_person,
+    subject,
+    why_not,
+)
+from forum.moderation.telling import tell_person, what_they_may
 from forum.moderation.undo import later_events, why_not_undo
-from forum.outbox.message import drop_unsent
 from forum.site import audit
-from forum.subscriptions.letters import Letter
 
 MINUTE = "%-d %B %Y, %H:%M UTC"
 AFTERWARDS = "You can still read, and comment again afterwards."
@@ -82,7 +88,7 @@ def lift_suspension(actor: User, user: User, reason: str) -> Event:
     user.standing_reason = reason_in_force(user, clock.now())
     event = note_on_person("unsuspend", actor, user, watch, reason)
     audit.record(actor.id, "unsuspend", subject(user), reason, until=was.isoformat())
-    tell_person(event, user, "Your suspension was lifted", _what_they_may(user))
+    tell_person(event, user, "Your suspension was lifted", what_they_may(user))
     return event
 
 
@@ -120,7 +126,7 @@ def ban(actor: User, user: User, reason: str, *, hide_comments: bool, until: dat
     """Keep a person from writing until a moment, or for good, and hide their live comments if asked to.
 
     It passes by itself; what it hid stays hidden until somebody lifts it. Letters that have not left for them
-    are taken back. Returns the event, whose parts are the comments.
+    stay here, unless the ban is undone. Returns the event, whose parts are the comments.
     Raises: NotDone, for the actor.
     """
     _begin("ban", actor, user, reason)
@@ -140,8 +146,7 @@ def ban(actor: User, user: User, reason: str, *, hide_comments: bool, until: dat
         event.parts = _hide_comments(actor, user, made, event)
     details = {"until": until.isoformat()} if until else {}
     audit.record(actor.id, "ban", subject(user), reason, ban=made.id, hidden=event.parts, **details)
-    for letter in set(Letter) - {Letter.DECISIONS}:
-        drop_unsent(user.id, letter)
+    hold_letters_back(user, event.at)
     gone = " Your comments are hidden." if event.parts else ""
     heading = f"You cannot comment until {_minute(until)}" if until else "You cannot comment here any more"
     still = AFTERWARDS if until else "You can still read."
@@ -181,7 +186,7 @@ def lift_ban(actor: User, user: User, reason: str) -> Event:
     )
     back = " The comments that it hid are there again." if event.parts else ""
     if was_banned or back:
-        tell_person(event, user, "Your ban was lifted", f"{_what_they_may(user)}{back}".strip())
+        tell_person(event, user, "Your ban was lifted", f"{what_they_may(user)}{back}".strip())
     return event
 
 
@@ -334,10 +339,6 @@ def _with_words() -> tuple[Any, ...]:
     """Return the options that load comments with their words and essays, but not the text of one for each of them."""
     essay = joinedload(Comment.essay).options(*light_essay())
     return joinedload(Comment.newest), joinedload(Comment.shown), essay
-
-
-def _what_they_may(user: User) -> str:
-    return "You can comment again." if user.is_in_standing(clock.now()) else ""
 
 
 def _minute(moment: datetime) -> str:

@@ -9,11 +9,17 @@ from forum.discussion.change import Watch, put_back, rows_of
 from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.refusals import reason_in_force
 from forum.moderation.telling import keep_person_told
+from forum.notifications.notice import hold_back_waiting, let_go_of_waiting
+from forum.outbox.message import hold_back_unsent, let_go_of_unsent
 from forum.site import audit
+from forum.subscriptions.letters import Letter
 
 MODERATORS_MAY = frozenset({"warn", "hold", "release"})
 AUTHORS_MAY = MODERATORS_MAY | {"suspend", "unsuspend", "ban", "unban"}
 """The acts on readers; admins may the same, and on those who work here as well."""
+
+LETTERS = frozenset(Letter) - {Letter.DECISIONS}
+"""What the banned get no more: they hear only what was decided about them."""
 
 NOT_YOUR_BAN = "Only an admin may lift a ban that somebody else made."
 
@@ -92,17 +98,27 @@ def note_on_person(
     return event
 
 
-def undo_on_person(actor: User, event: Event) -> Event:
-    """Put back what an act on a person changed, without its parts; who was told of it is told nothing any more.
+def hold_letters_back(user: User, at: datetime) -> None:
+    """Let no letter leave for who is banned from now on; whoever undoes what was done at that moment lets them go."""
+    hold_back_unsent(user.id, LETTERS, at)
+    hold_back_waiting(user.id, LETTERS, at)
 
-    Mails that a ban took back stay away.
+
+def undo_on_person(actor: User, event: Event) -> Event:
+    """Put back what an act on a person changed, without its parts; who knows of it already is told.
+
+    Letters that it held back leave; those that wait when a ban is in force again are held back in their turn.
     """
-    user = db.session.get_one(User, event.person_id)
-    watch = Watch(user, *rows_of(event.changes))
+    user, now = db.session.get_one(User, event.person_id), clock.now()
+    watch, was_banned = Watch(user, *rows_of(event.changes)), user.is_banned(now)
     put_back(event.changes)
     made = note_on_person("undo", actor, user, watch, undoes=event)
+    let_go_of_unsent(user.id, event.at)
+    let_go_of_waiting(user.id, event.at)
+    if user.is_banned(now) and not was_banned:
+        hold_letters_back(user, made.at)
     audit.record(actor.id, "undo", subject(user), undone=_first(event).act)
-    keep_person_told(_first(event))
+    keep_person_told(made, user)
     return made
 
 

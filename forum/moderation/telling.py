@@ -15,7 +15,7 @@ from forum.discussion.reasons import said
 from forum.discussion.refusals import DAY
 from forum.discussion.rights import DECISIONS
 from forum.discussion.telling import UNDO_WINDOW
-from forum.notifications.notice import bring_back, notify, retract
+from forum.notifications.notice import Notice, bring_back, is_known, notify, retract
 from forum.site.settings import site_settings
 from forum.subscriptions.letters import Letter
 
@@ -24,10 +24,13 @@ News = tuple[str, str]
 
 
 def tell_writer(event: Event, comment: Comment, newest: CommentRevision) -> None:
-    """Tell a writer what was decided about their comment; what is undone or restored at once was never said."""
+    """Tell a writer what was decided about their comment; what is undone or restored at once was never said.
+
+    Of an undo they hear only when they know already what it takes back.
+    """
     db.session.flush()
     if event.undoes_id is not None and not _is_told_apart(event):
-        _follow_undo(event)
+        _follow_undo(event, comment.author_id, lambda first: _restored(first, comment))
         return
     say = _SAY.get(event.act)
     news = say(event, comment) if say and event.actor_id != comment.author_id else None
@@ -52,14 +55,21 @@ def tell_person(event: Event, user: User, heading: str, words: str, url: str = "
     _tell(user.id, f"event:{event.id}", title="Your account", heading=heading, url=url, words=words)
 
 
-def keep_person_told(event: Event) -> None:
+def keep_person_told(event: Event, user: User) -> None:
     """Let what a person was told of an act on them follow whether it is in force, after an undo."""
-    ended = _ended_at_once(event)
-    standing, gone = (ended, event) if event.is_undone else (event, ended)
-    if gone is not None:
-        retract([f"event:{gone.id}"])
-    if standing is not None:
-        bring_back(f"event:{standing.id}", clock.now() + UNDO_WINDOW)
+    first = _taken_back(event)[-1]
+    ended = _ended_at_once(first)
+    if ended is None:
+        _follow_undo(event, user.id, lambda act: (_OVER[act.act], what_they_may(user)))
+        return
+    standing, gone = (ended, first) if first.is_undone else (first, ended)
+    retract([f"event:{gone.id}"])
+    bring_back(f"event:{standing.id}", clock.now() + UNDO_WINDOW)
+
+
+def what_they_may(user: User) -> str:
+    """Return that a person can write again, if they can."""
+    return "You can comment again." if user.is_in_standing(clock.now()) else ""
 
 
 def _ended_at_once(event: Event) -> Event | None:
@@ -72,18 +82,42 @@ def _ended_at_once(event: Event) -> Event | None:
     return last if last is not None and event.at - last.at < UNDO_WINDOW else None
 
 
-def _follow_undo(event: Event) -> None:
-    """Let what a writer was told of the act that an event takes back go; if that was an undo, it comes back.
+def _follow_undo(event: Event, user_id: int, over: Callable[[Event], News]) -> None:
+    """Let what a person was told of the act that an event takes back go; if that was an undo, it comes back.
 
-    What was restored long after it was said stays said: the restoring has a notice of its own.
+    Who knows of it already is told instead that it is over, as `over` says, or that it is so again. What was
+    restored long after it was said stays said: the restoring has a notice of its own.
     """
+    chain = _taken_back(event)
+    first, subjects = chain[-1], [f"event:{one.id}" for one in chain]
+    is_known_already = first.act in (*DECISIONS, *_OVER) and is_known(user_id, subjects)
+    retract(subjects)
+    if is_known_already:
+        said_first = (Notice.user_id == user_id) & (Notice.subject == subjects[-1])
+        notice = db.session.scalars(select(Notice).where(said_first)).one()
+        heading, words = over(first) if first.is_undone else (notice.heading, notice.words)
+        _tell(
+            user_id,
+            f"event:{event.id}",
+            title=notice.title,
+            heading=heading,
+            url="/account" if first.is_undone and first.person_id else notice.url,
+            words=words,
+            quote=notice.quote,
+        )
+        return
+    for one, subject in zip(chain, subjects, strict=True):
+        if not one.is_undone and bring_back(subject, event.at + UNDO_WINDOW):
+            return
+
+
+def _taken_back(event: Event) -> list[Event]:
+    """Return what an event takes back: an act, or an undo, then what that had taken back, and so on."""
+    found: list[Event] = []
     while event.undoes_id is not None and not _is_told_apart(event):
-        back, event = event, db.session.get_one(Event, event.undoes_id)
-        subject = f"event:{event.id}"
-        if event.is_undone:
-            retract([subject])
-        else:
-            bring_back(subject, back.at + UNDO_WINDOW)
+        event = db.session.get_one(Event, event.undoes_id)
+        found.append(event)
+    return found
 
 
 def _is_told_apart(event: Event) -> bool:
@@ -182,6 +216,13 @@ _SAY: dict[str, Callable[[Event, Comment], News | None]] = {
     "merge": _merged,
 }
 
+
+_OVER = {
+    "ban": "Your ban was lifted",
+    "suspend": "Your suspension was lifted",
+    "warn": "The warning to you was taken back",
+}
+"""What a person hears when an act on them that they know of is undone."""
 
 _ENDS = {"unban": "ban", "unsuspend": "suspend"}
 """The acts on a person that end another."""

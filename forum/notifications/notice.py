@@ -1,8 +1,9 @@
 """What a reader should hear about: a line in their inbox, and in time a mail."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
     case,
     delete,
+    exists,
     func,
     literal,
     select,
@@ -22,7 +24,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import Base, BigId, Id, Line, Moment, Prose, UtcDateTime, db, insert_from, reference
+from forum.database import (
+    Base,
+    BigId,
+    Id,
+    Line,
+    Moment,
+    Prose,
+    UtcDateTime,
+    db,
+    insert_from,
+    is_sqlite,
+    reference,
+)
 from forum.notifications.watch import MutedPerson, ThreadWatch
 from forum.outbox.message import Message
 from forum.subscriptions.letters import Letter
@@ -64,6 +78,7 @@ class Notice(Base):
     mail_at: Mapped[Moment | None] = mapped_column(index=True)
     """When the worker looks next whether it goes into a mail; None when that is decided."""
     mailed_at: Mapped[Moment | None]
+    """When it went into a mail; without `mailed_as`, when it was held back from all mails (`hold_back_waiting`)."""
     mailed_as: Mapped[str | None] = mapped_column(String(120))
     """The Message-ID of the mail that tells of it."""
 
@@ -160,17 +175,18 @@ def notify(
 def retract(subjects: Iterable[str]) -> None:
     """Take notices back whose cause has gone away: out of the inboxes, and out of every mail that has not left."""
     about = Notice.subject.in_(list(subjects))
-    _take_mails_back(about)
-    _change(about & Notice.retracted_at.is_(None), retracted_at=clock.now(), mail_at=None)
-    if _take_mails_back(about):  # a worker was writing them, for whom the change above has waited
-        _change(about, mail_at=None)
+    standing = about & Notice.retracted_at.is_(None)
+    _outside_mails(about, lambda: _change(standing, retracted_at=clock.now(), mail_at=None))
 
 
-def bring_back(subject: str, not_before: datetime) -> None:
-    """Put retracted notices of one subject before their people again; who has had the mail gets no second one."""
+def bring_back(subject: str, not_before: datetime) -> bool:
+    """Put retracted notices of one subject before their people again, and tell whether there were any.
+
+    Who has had the mail gets no second one.
+    """
     gone = (Notice.subject == subject) & Notice.retracted_at.is_not(None)
     mail_at = case((Notice.mailed_at.is_(None), literal(not_before, UtcDateTime)))
-    _change(gone, retracted_at=None, not_before=not_before, mail_at=mail_at)
+    return _change(gone, retracted_at=None, not_before=not_before, mail_at=mail_at) > 0
 
 
 def reword(subject: str, words: str) -> None:
@@ -185,16 +201,38 @@ def rewrite(subjects: Sequence[str], words: Mapping[str, str]) -> None:
     """
     for at in range(0, len(subjects), AT_ONCE):
         about = Notice.subject.in_(subjects[at : at + AT_ONCE])
-        for old, new in words.items():
-            holding = about & ((Notice.words == old) | (Notice.quote == old))
-            _take_mails_back(holding)
-            left = select(Notice.mailed_as).where(holding, Notice.mailed_as.is_not(None))
-            gone = update(Message).where(Message.message_id.in_(left), Message.mailing_id.is_(None))
-            gone = gone.values(text=WORDS_GONE, html=WORDS_GONE)
-            db.session.execute(gone.execution_options(synchronize_session=False))
-            _change(about & (Notice.words == old), words=new)
-            _change(about & (Notice.quote == old), quote=new)
-        _take_mails_back(about)  # a worker may have been writing them, for whom the changes above have waited
+        _outside_mails(about, partial(_rewrite, about, words))
+
+
+def rewrite_quotes(user_id: int, words: Mapping[str, str]) -> None:
+    """Let what a person was told quote other words of theirs for the given ones, wherever the answer hangs now."""
+    about = (Notice.user_id == user_id) & Notice.quote.in_({*words, *words.values()})
+    _outside_mails(about, partial(_rewrite, about, words))
+
+
+def hold_back_waiting(user_id: int, letters: Collection[str], at: datetime) -> None:
+    """Let what a person was to hear of by mail go into none; `at` is by what it is found again."""
+    waiting = (Notice.user_id == user_id) & Notice.letter.in_(letters) & Notice.mail_at.is_not(None)
+    _change(waiting, mail_at=None, mailed_at=at)
+
+
+def let_go_of_waiting(user_id: int, at: datetime) -> None:
+    """Let what was held back from mails at a moment go into them, but for what is retracted."""
+    held = (Notice.user_id == user_id) & (Notice.mailed_at == at) & Notice.mailed_as.is_(None)
+    now = literal(clock.now(), UtcDateTime)
+    soonest = case((Notice.not_before > now, Notice.not_before), else_=now)
+    _change(held, mailed_at=None, mail_at=case((Notice.retracted_at.is_(None), soonest)))
+
+
+def is_known(user_id: int, subjects: Iterable[str]) -> bool:
+    """Tell whether a person has read one of these that stands in their inbox, or has a mail of it. One query."""
+    waits = exists(
+        select(Message.id).where(Message.message_id == Notice.mailed_as, Message.sent_at.is_(None))
+    )
+    has_mail = Notice.mailed_as.is_not(None) & ~waits
+    theirs = (Notice.user_id == user_id) & Notice.subject.in_(list(subjects)) & Notice.retracted_at.is_(None)
+    known = select(Notice.id).where(theirs, Notice.read_at.is_not(None) | has_mail)
+    return db.session.scalar(known.limit(1)) is not None
 
 
 def unread_count(user: User) -> int:
@@ -203,23 +241,59 @@ def unread_count(user: User) -> int:
     return db.session.scalar(select(func.count(Notice.id)).where(mine)) or 0
 
 
-def _take_mails_back(about: ColumnElement[bool]) -> bool:
-    """Delete the mails about these notices that have not left; whatever else they told of goes into new ones.
+def _rewrite(about: ColumnElement[bool], words: Mapping[str, str]) -> None:
+    for old, new in words.items():
+        holding = about & ((Notice.words == old) | (Notice.quote == old))
+        left = select(Notice.mailed_as).where(holding, Notice.mailed_as.is_not(None))
+        gone = update(Message).where(Message.message_id.in_(left), Message.mailing_id.is_(None))
+        gone = gone.values(text=WORDS_GONE, html=WORDS_GONE)
+        db.session.execute(gone.execution_options(synchronize_session=False))
+        _change(about & (Notice.words == old), words=new)
+        _change(about & (Notice.quote == old), quote=new)
 
-    Returns whether there were any.
+
+def _outside_mails(about: ColumnElement[bool], change: Callable[[], object]) -> None:
+    """Change notices that are in no mail: those mails that have not left are taken back.
+
+    The change waits for a worker who is writing one just now. Then it is let go of and begun anew, so that
+    mails are always locked before their notices, and two changes of one mail never wait for each other.
     """
-    written = select(Notice.mailed_as).where(about, Notice.mailed_as.is_not(None))
-    unsent = delete(Message).where(Message.message_id.in_(written), Message.sent_at.is_(None))
-    taken = db.session.execute(
-        unsent.returning(Message.message_id, Message.user_id).execution_options(synchronize_session=False)
-    ).all()
-    if taken:
-        people, mails = {row.user_id for row in taken}, [row.message_id for row in taken]
-        told = Notice.user_id.in_(people) & Notice.mailed_as.in_(mails)
+    waiting = select(Notice.id).where(about, Notice.mail_at.is_not(None)).limit(1)
+    if is_sqlite() or db.session.scalar(waiting) is None:  # SQLite lets one write at a time
+        _take_mails_back(about)
+        change()
+        return
+    is_done = False
+    while not is_done:
+        savepoint = db.session.begin_nested()
+        _take_mails_back(about)
+        change()
+        is_done = db.session.scalar(_unsent(about).limit(1)) is None
+        if is_done:
+            savepoint.commit()
+        else:
+            savepoint.rollback()
+
+
+def _take_mails_back(about: ColumnElement[bool]) -> None:
+    """Delete the mails about these notices that have not left; whatever else they told of goes into new ones."""
+    mails = db.session.execute(_unsent(about).order_by(Message.id).with_for_update()).all()
+    if mails:
+        people, ids = {mail.user_id for mail in mails}, [mail.message_id for mail in mails]
+        told = Notice.user_id.in_(people) & Notice.mailed_as.in_(ids)
+        gone = delete(Message).where(Message.message_id.in_(ids))
+        db.session.execute(gone.execution_options(synchronize_session=False))
+        db.session.scalars(select(Notice.id).where(told).order_by(Notice.id).with_for_update()).all()
         _change(told, mail_at=clock.now(), mailed_at=None, mailed_as=None)
-    return bool(taken)
 
 
-def _change(which: ColumnElement[bool], **values: Any) -> None:
+def _unsent(about: ColumnElement[bool]) -> Select[str, int | None]:
+    written = select(Notice.mailed_as).where(about, Notice.mailed_as.is_not(None))
+    mails = select(Message.message_id, Message.user_id)
+    return mails.where(Message.message_id.in_(written), Message.sent_at.is_(None))
+
+
+def _change(which: ColumnElement[bool], **values: Any) -> int:
     statement = update(Notice).where(which).values(**values)
-    db.session.execute(statement.execution_options(synchronize_session=False))
+    changed: Any = db.session.execute(statement.execution_options(synchronize_session=False))
+    return int(changed.rowcount)

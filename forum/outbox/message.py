@@ -1,6 +1,7 @@
 """Mail as rows: stored in the same transaction as its cause, sent by the worker after the commit."""
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    case,
     delete,
     func,
     select,
@@ -27,6 +29,9 @@ from forum.text.normal import one_line
 
 ASKED_FOR = frozenset({"confirm", "sign-in", "known-address", "unknown-address", "change-address"})
 """Kinds that somebody waits for just now: they are sent to suppressed addresses too, and never held by the rate."""
+
+HELD_BACK = "Its reader was banned before it left."
+"""Why a letter rests: unlike what was given up it is no failure, is tried again by nobody, and may leave later."""
 
 NO_MARK = "https://unsubscribe.example/"
 """What becomes of the mark in words that somebody typed."""
@@ -93,7 +98,7 @@ class Message(Base):
     """Names the worker's claim in whose hands it is; only that claim may say what became of it."""
     sent_at: Mapped[Moment | None]
     failed_at: Mapped[Moment | None]
-    """When it was given up: refused for good, tried too often, or the address is suppressed."""
+    """When it was given up (refused for good, tried too often, the address suppressed) or held back (HELD_BACK)."""
     tries: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[Prose] = mapped_column(default="")
 
@@ -108,6 +113,11 @@ class Message(Base):
     def is_open(cls) -> ColumnElement[bool]:
         """Return the condition of messages that are still to leave."""
         return cls.sent_at.is_(None) & cls.failed_at.is_(None)
+
+    @classmethod
+    def is_given_up(cls) -> ColumnElement[bool]:
+        """Return the condition of messages that could not be delivered."""
+        return cls.failed_at.is_not(None) & (cls.last_error != HELD_BACK)
 
 
 def send(
@@ -179,6 +189,23 @@ def drop_unsent(user_id: int, letter: str) -> None:
     db.session.execute(delete(Message).where(theirs, Message.sent_at.is_(None)))
 
 
+def hold_back_unsent(user_id: int, letters: Collection[str], at: datetime) -> None:
+    """Let the mails of some letters to one person that have not left rest; `at` is by what they are found again.
+
+    A worker that has one in its hands goes on holding it, so that it never leaves twice. What was given up goes.
+    """
+    theirs = (Message.user_id == user_id) & Message.letter.in_(letters)
+    db.session.execute(delete(Message).where(theirs, Message.is_given_up()))
+    held = update(Message).where(theirs, Message.is_open()).values(failed_at=at, last_error=HELD_BACK)
+    db.session.execute(held)
+
+
+def let_go_of_unsent(user_id: int, at: datetime) -> None:
+    """Let the mails leave that were held back at a moment, but for those that were taken back since."""
+    held = (Message.user_id == user_id) & (Message.failed_at == at) & (Message.last_error == HELD_BACK)
+    db.session.execute(update(Message).where(held).values(failed_at=None, last_error=""))
+
+
 def redirect_unsent(user_id: int, to_address: str) -> None:
     """Let what has not left for a person go to another address, which is theirs now; the old may be somebody else's."""
     theirs = (Message.user_id == user_id) & Message.sent_at.is_(None)
@@ -190,10 +217,8 @@ def retry_failed(*, message_id: int | None = None, batch: str | None = None) -> 
 
     What was sent is never touched. A suppressed address fails again: lift the suppression first.
     """
-    given_up = Message.failed_at.is_not(None) & Message.sent_at.is_(None)
-    again = (
-        update(Message).where(given_up).values(failed_at=None, tries=0, not_before=clock.now(), lease=None)
-    )
+    again = update(Message).where(Message.is_given_up())
+    again = again.values(failed_at=None, tries=0, not_before=clock.now(), lease=None)
     if message_id is not None:
         again = again.where(Message.id == message_id)
     if batch is not None:
@@ -207,15 +232,16 @@ def queue_counts() -> dict[str, int]:
     return {
         "waiting": _count(Message.is_open()),
         "sent": _count(Message.sent_at > yesterday),
-        "failed": _count(Message.failed_at.is_not(None)),
+        "failed": _count(Message.is_given_up()),
     }
 
 
 def batch_counts(batch: str) -> Counts:
     """Return what became of the mails of one batch so far; mails that ended long ago are not counted. One query."""
-    ends = select(func.count(Message.sent_at), func.count(Message.failed_at), func.count(Message.id))
-    sent, failed, total = db.session.execute(ends.where(Message.batch == batch)).one()
-    return Counts(sent, total - sent - failed, failed)
+    kinds = (Message.sent_at.is_not(None), Message.is_open(), Message.is_given_up())
+    sent, waiting, failed = (func.count(case((kind, 1))) for kind in kinds)
+    counts = select(sent, waiting, failed).where(Message.batch == batch)
+    return Counts(*db.session.execute(counts).one())
 
 
 def _marked(words: str, ours: str) -> str:

@@ -184,7 +184,7 @@ def _without_suppressed(messages: Sequence[Message], now: datetime) -> list[Mess
 
 def _is_mine(message: Message, lease: str) -> bool:
     """Tell whether a claimed mail is still to leave: its reader may have stopped it, or its author withdrawn it."""
-    mine = select(Message.id).where(Message.id == message.id, Message.lease == lease)
+    mine = select(Message.id).where(Message.id == message.id, Message.lease == lease, Message.is_open())
     found = db.session.scalar(mine) is not None
     db.session.commit()
     return found
@@ -205,7 +205,7 @@ def _deliver(courier: Courier, message: Message, lease: str) -> bool:
     except Exception as error:  # whatever it is about one mail, the others do not wait for it
         _note_failed_try(message, lease, error)
         return False
-    _note(message, lease, sent_at=clock.now(), last_error="")
+    _note(message, lease, sent_at=clock.now(), failed_at=None, last_error="")
     return True
 
 
@@ -229,6 +229,8 @@ def _note_failed_try(message: Message, lease: str, error: Exception) -> None:
 def _note(message: Message, lease: str, **columns: Any) -> None:
     """Keep what became of a mail, if it is still in this claim's hands, and commit."""
     mine = (Message.id == message.id) & (Message.lease == lease)
+    if "sent_at" not in columns:  # what has left has left, even if it was held back meanwhile
+        mine &= Message.is_open()
     noted = update(Message).where(mine).values(lease=None, **columns).returning(Message.id)
     if db.session.scalar(noted) is None:
         log.warning(
@@ -242,6 +244,8 @@ def _close(claim: Claim, done: int, error: str, *, is_well: bool) -> None:
     rest = [message.id for message in claim.messages[done:]]
     back = {"lease": None, "not_before": clock.now(), "tries": Message.tries - 1}
     mine = Message.id.in_(rest) & (Message.lease == claim.lease)
+    if rest:  # locked in the order in which whoever takes mails back does it: so neither waits for the other
+        db.session.scalars(select(Message.id).where(mine).order_by(Message.id).with_for_update()).all()
     db.session.execute(update(Message).where(mine).values(back))
     if is_well:
         note_success()

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from time import sleep
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from forum.accounts.user import User
@@ -124,3 +125,14 @@ class Scene:
         assert found
         # Each form has its own token; the rest must be the same to the byte.
         return re.sub(r'(name="(?:csrf_token|form_token)" value=)"[^"]*"', r"\1", found[0])
+
+
+def wait_for_locks(cast: Cast, count: int) -> None:
+    """Wait until so many connections wait for a row that another has; on PostgreSQL."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    for _ in range(500):
+        with cast.app.app_context():
+            if db.session.scalar(waiting) >= count:
+                return
+        sleep(0.01)
+    raise AssertionError

@@ -1,9 +1,11 @@
 """Mails about moderation: what writers and people are told of decisions, and who moderates of what waits."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event as Flag
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from forum import clock
 from forum.accounts.user import User
@@ -13,11 +15,13 @@ from forum.discussion.report import Report
 from forum.essays.essay import Essay
 from forum.moderation.digest import tell_moderators
 from forum.moderation.people import ban, lift_ban, lift_suspension, suspend
-from forum.outbox.message import Message
+from forum.notifications.gathering import gather
+from forum.notifications.notice import Notice, retract
+from forum.outbox.message import Message, queue_counts, retry_failed
 from forum.subscriptions.letters import Letter, Pace
 from tests.cast import Cast, Visitor, words
 from tests.discussion.rows import statements
-from tests.moderation.stage import Scene
+from tests.moderation.stage import Scene, wait_for_locks
 from tests.notifications.news import DAY, HOUR, MINUTE, MONDAY_NOON, Traveller, mails_to, news, set_pace, time
 
 __all__ = ["time"]  # the fixture
@@ -191,6 +195,118 @@ def test_what_reporters_hear_is_taken_back_with_the_decision(time: Traveller, sc
     assert decisions_to(cast, cast.newcomer) == []
 
 
+@pytest.mark.parametrize("how", ["mailed", "read"])
+def test_who_knows_of_a_decision_hears_when_it_is_undone_and_when_that_is(
+    time: Traveller, scene: Scene, how: str
+) -> None:
+    cast, row = scene.cast, scene.shown("Some *unkind* words.")
+    removed, over = "Your comment was removed", "The decision against your comment was taken back"
+    scene.done(cast.author, row, "hide", reason="unkind")
+    heard = []
+    for _ in range(3):
+        time.shift(HOUR)
+        decisions_to(cast, cast.reader)
+        get_known(cast, how)
+        heard.append(headings(cast, cast.reader))
+        assert scene.undo(cast.author, scene.last_event(row).id).status_code == 303
+        assert headings(cast, cast.reader) == []
+        time.shift(MINUTE)
+    assert heard == [[removed], [over], [removed]]
+    assert headings(cast, cast.reader) == [over]
+    scene.undo(cast.author, scene.last_event(row).id)  # before anybody knows: what they knew holds again
+    time.shift(MINUTE)
+    assert headings(cast, cast.reader) == [removed]
+    if how == "mailed":
+        mails = decisions_to(cast, cast.reader)
+        assert [mail.subject.partition(":")[0] for mail in mails] == [removed, over, removed]
+        assert "Readers see it again." in mails[1].text
+        assert "Reason: Unkind" in mails[2].text
+        assert "Some *unkind* words." in mails[2].text
+
+
+def test_who_knows_of_a_ban_hears_when_it_is_undone(time: Traveller, scene: Scene) -> None:
+    cast = scene.cast
+    event = ban_reader(cast)
+    time.shift(MINUTE)
+    decisions_to(cast, cast.reader)
+    get_known(cast, "mailed")
+    undone = undo_it(cast.admin, event)
+    time.shift(MINUTE)
+    assert decisions_to(cast, cast.reader)[-1].subject == "Your ban was lifted"
+    assert "You can comment again." in decisions_to(cast, cast.reader)[-1].text
+    undo_it(cast.admin, undone)
+    time.shift(MINUTE)
+    assert [mail.subject for mail in decisions_to(cast, cast.reader)] == ["You cannot comment here any more"]
+
+
+def test_an_undone_ban_lets_exactly_those_letters_leave_that_it_held_back(
+    time: Traveller, scene: Scene
+) -> None:
+    cast = scene.cast
+    reader, other = cast.reader, cast.other_reader
+    first, second, third = (scene.shown(f"A question, {number}.") for number in range(3))
+    scene.post(other, "An answer.", first)
+    gone = scene.post(other, "An answer that is regretted.", second)
+    assert news(cast) == 2
+    set_pace(cast, reader, Letter.FOLLOWED, Pace.DAILY)
+    scene.post(other, "An answer for the digest.", third)
+    set_pace(cast, reader, Letter.REPLIES, Pace.DAILY)
+    with cast.app.app_context():
+        db.session.execute(update(Message).values(tries=2, not_before=clock.now() + HOUR))
+        db.session.commit()
+    before = unsent(cast)
+    assert len(before) == 2
+    event = ban_reader(cast)
+    assert unsent(cast) == []
+    with cast.app.app_context():
+        assert (retry_failed(), queue_counts()["failed"]) == (0, 0)
+    other.post(f"/comments/{gone}/withdraw")
+    time.shift(20 * HOUR)
+    news(cast)
+    scene.post(other, "An answer while they are banned.", first)
+    admin = cast.sign_in(cast.admin.user_id or 0)
+    undone = undo_it(admin, undo_it(admin, undo_it(admin, event)))
+    assert unsent(cast) == before[:1]
+    news(cast)
+    digest = mails_to(cast, reader, "digest")
+    assert [mail.text.count("An answer for the digest.") for mail in digest] == [1]
+    undo_it(admin, undone)
+    assert unsent(cast) == []
+
+
+@pytest.mark.kinds("postgresql")
+def test_two_who_take_back_one_mail_that_is_just_written_do_not_stop_each_other(scene: Scene) -> None:
+    cast, is_writing, may_write = scene.cast, Flag(), Flag()
+    root = scene.shown("A question.")
+    answers = [scene.post(cast.other_reader, f"Answer {number}.", root) for number in range(2)]
+
+    def hidden(_notices: object, _now: object) -> set[int]:
+        is_writing.set()
+        assert may_write.wait(10)
+        return set()
+
+    def write() -> None:
+        with cast.app.app_context():
+            gather(clock.now(), hidden)
+
+    def take_back(answer: int) -> None:
+        with cast.app.app_context():
+            retract([f"comment:{answer}"])
+            db.session.commit()
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = pool.submit(write)
+        assert is_writing.wait(10)
+        both = [pool.submit(take_back, answer) for answer in answers]
+        wait_for_locks(cast, len(both))
+        may_write.set()
+        for one in (writing, *both):
+            one.result(30)
+    assert mails_to(cast, cast.reader) == []
+    news(cast)
+    assert mails_to(cast, cast.reader) == []
+
+
 def test_who_moderates_hears_of_what_waits_at_most_every_few_hours(time: Traveller, scene: Scene) -> None:
     cast = scene.cast
     assert moderation_mails(cast, cast.author) == []
@@ -244,6 +360,44 @@ def report_outcomes(cast: Cast) -> list[str]:
     """Return what became of every report, in the order in which they came."""
     with cast.app.app_context():
         return list(db.session.scalars(select(Report.outcome).order_by(Report.id)))
+
+
+def headings(cast: Cast, who: Visitor) -> list[str]:
+    """Return what stands in a person's inbox about decisions, the newest first."""
+    with cast.app.app_context():
+        shown = Notice.shown_to(db.session.get_one(User, who.user_id), clock.now())
+        return list(db.session.scalars(select(Notice.heading).where(shown).order_by(Notice.id.desc())))
+
+
+def get_known(cast: Cast, how: str) -> None:
+    """Let the mails leave that were written, or their people read the notices instead."""
+    with cast.app.app_context():
+        if how == "mailed":
+            db.session.execute(update(Message).values(sent_at=clock.now()))
+        else:
+            db.session.execute(update(Notice).values(read_at=clock.now()))
+        db.session.commit()
+
+
+def ban_reader(cast: Cast) -> int:
+    """Let an admin ban the reader, and return the id of the event."""
+    form = {"reason": "Advertising.", "days": ""}
+    path = f"/moderation/people/{cast.reader.user_id}/ban"
+    return int(cast.admin.post(path, form, headers={"Accept": "application/json"}).json["event"])
+
+
+def undo_it(who: Visitor, event: int) -> int:
+    """Take an act back, and return the id of the undo."""
+    return int(who.post(f"/moderation/undo/{event}", headers={"Accept": "application/json"}).json["event"])
+
+
+def unsent(cast: Cast) -> list[tuple[object, ...]]:
+    """Return the letters to the reader that are to leave, all of each row."""
+    theirs = (Message.user_id == cast.reader.user_id) & (Message.letter != Letter.DECISIONS)
+    with cast.app.app_context():
+        table = Message.__table__
+        rows = db.session.execute(table.select().where(theirs, Message.is_open()).order_by(table.c.id))
+        return [tuple(row) for row in rows]
 
 
 def act(cast: Cast, people: tuple[int | None, int | None], deed: object) -> None:

@@ -1,19 +1,27 @@
 """Taking back what was decided: many at once, people, an act with what followed, and what stands in the way."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
+from forum import clock
 from forum.accounts.user import Role, User
 from forum.database import db
+from forum.demo.load import load_comments
 from forum.discussion.comment import Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import Appeal
+from forum.essays.essay import Essay
+from forum.moderation import batch
 from forum.notifications.notice import Notice
 from tests.cast import Cast, Visitor, words
-from tests.moderation.stage import Scene
+from tests.moderation.stage import Scene, wait_for_locks
+from tests.moderation.walk import Walk, differences, without_tokens
 
 JSON = {"Accept": "application/json"}
 UNKIND = {"reason": "unkind"}
@@ -122,6 +130,52 @@ def test_a_ban_is_taken_back_from_the_log_with_all_that_it_hid_and_done_again(
     assert ([scene.state(row) for row in rows], scene.public()) == (before, page)
 
 
+def test_a_ban_that_hid_more_than_are_decided_at_once_is_taken_back_to_the_byte(
+    scene: Scene, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "PAUSE_SECONDS", 0)
+    person, admin = cast.reader.user_id, cast.admin
+    hidden = _discuss(cast, [person] * 9 + [cast.other_reader.user_id])
+    assert hidden > batch.AT_ONCE
+    _report(cast, "first", scene.shown("An answer to hear of.", scene.post(cast.moderator, "A question.")))
+    cast.moderator.get("/account/notifications")  # says once that the question is posted
+    walk = Walk(cast, Random(1), None)  # type: ignore[arg-type]  # its clock is not needed
+    rows, pages, wrong = walk.rows(), _pages(cast), walk.unsound()
+    ban = {"reason": "Advertising.", "days": "", "hide_comments": "yes"}
+    event = admin.post(f"/moderation/people/{person}/ban", ban, headers=JSON).json["event"]
+    during = _pages(cast)
+    assert [path for path in pages if during[path] == pages[path]] == []
+    assert f'action="/moderation/undo/{event}"' in admin.get("/moderation/log").text
+    undoing = admin.post(f"/moderation/undo/{event}").headers["Location"]
+    assert cast.read(User, person).banned_at is None  # at once; the comments follow
+    with cast.app.app_context():
+        while batch.go_on_with_batches(clock.now()):
+            pass
+    assert f"{hidden + 1} comments came back." in words(admin.get(undoing))
+    assert walk.unsound() == wrong
+    assert differences(walk.rows(), rows) == {}
+    assert differences(_pages(cast), pages) == {}
+
+
+@pytest.mark.kinds("postgresql")
+def test_who_lost_their_role_before_the_locks_were_theirs_takes_back_nothing(
+    scene: Scene, cast: Cast
+) -> None:
+    row, person = scene.held(), cast.moderator.user_id
+    with cast.app.app_context():
+        actor = db.session.get_one(User, person)
+        many = batch.decide_in_pieces(actor, batch.Asked("approve"), [(row, 1)])
+        event = many.event_id
+        db.session.commit()
+    with cast.app.app_context(), ThreadPoolExecutor(1) as pool:
+        db.session.execute(update(User).where(User.id == person).values(role=Role.READER))
+        undone = pool.submit(scene.undo, cast.moderator, event)
+        wait_for_locks(cast, 1)
+        db.session.commit()
+        assert undone.result(10).status_code == 403
+    assert not cast.read(Event, event).is_undone
+
+
 def test_a_lifted_ban_does_not_stand_in_the_way_of_older_decisions(scene: Scene, cast: Cast) -> None:
     row = scene.held()
     before = scene.state(row)
@@ -164,6 +218,24 @@ def test_reports_that_came_since_stay_open_when_the_answer_to_others_is_taken_ba
     assert cast.read(Comment, row).open_reports == 1
     assert scene.undo(cast.author, kept).status_code == 303
     assert cast.read(Comment, row).open_reports == 3
+
+
+def _discuss(cast: Cast, writers: Sequence[int | None]) -> int:
+    """Let people discuss, and return how many comments the first of them wrote."""
+    with cast.app.app_context():
+        essay, ids = db.session.get_one(Essay, cast.essay_id), [one for one in writers if one is not None]
+        load_comments(essay, ids, 58, Random(1), lambda _: None)
+        db.session.commit()
+        theirs = select(func.count(Comment.id)).where(Comment.author_id == ids[0])
+        return db.session.scalar(theirs) or 0
+
+
+def _pages(cast: Cast) -> dict[str, str]:
+    """Return the public pages that show a discussion, or how long it is, and what others hear of it."""
+    essay = f"/essays/{cast.slug}"
+    paths = ["/", essay, f"{essay}?sort=newest", f"{essay}/feed.xml", f"/readers/{cast.reader.user_id}"]
+    found = {path: without_tokens(cast.stranger.get(path).text) for path in paths}
+    return found | {"inbox": without_tokens(cast.moderator.get("/account/notifications").text)}
 
 
 def _with_later(who: Visitor, event: int, **options: Any) -> TestResponse:
