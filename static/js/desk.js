@@ -121,7 +121,7 @@ async function undo(form, button) {
   const result = await send(form, button).catch(() => ({ error: notSent }));
   if (result.error) {
     refuse(null, result);
-    if (result.error !== notSent) await renew().catch(() => {}); // somebody else was here: the list is not as it was
+    if (result.status === 409) await renew().catch(() => {}); // somebody else was here: the list is not as it was
     return;
   }
   if (result.batch) return location.assign(result.batch);
@@ -137,12 +137,21 @@ async function undo(form, button) {
   tell(result.sentence + trouble, { left: result.left, before: result.before });
 }
 
+/** Send a form and return what came of it; a page that answers for nobody any more takes what was typed along. */
 async function send(form, button) {
   const answer = await fetch(button.getAttribute("formaction") ?? form.getAttribute("action"), {
     method: "POST", body: new FormData(form, button), headers: { Accept: "application/json" },
   });
   const result = await answer.json();
-  return answer.ok ? result : { error: notSent, ...result };
+  if ([400, 401, 403].includes(answer.status)) submit(form, button);
+  return answer.ok ? result : { error: notSent, ...result, status: answer.status };
+}
+
+/** Let the browser send a form: the answer to one that has expired keeps what was typed and sends it again. */
+function submit(form, button) {
+  if (button.name) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: button.name, value: button.value }));
+  form.action = button.formAction;
+  form.submit();
 }
 
 /** Take the queue over as it is now, with its numbers and what was ticked, and go to the card of that id, else to where one was. */
