@@ -52,7 +52,7 @@ def field_names(kind: Kind) -> list[str]:
 
 
 def tried_names(kind: Kind) -> list[str]:
-    """Return the names of the fields that change what a rule holds."""
+    """Return the names of the fields that change what a rule catches."""
     return [f"{kind.code}-{name}" for name in (*kind.numbers, "words") if name in kind.defaults]
 
 

@@ -1,4 +1,4 @@
-"""The pages of the rules: what each says, what it caught, what it would have held, and changing them."""
+"""The pages of the rules: what each says, what it caught, what it would have done, and changing them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,18 @@ from forum.discussion.rules import (
 from forum.moderation.queue import CAUSES, may_use_desk, overview
 from forum.moderation.rules_form import RulesForm, as_typed, field_names, has_switch, tried_names
 from forum.moderation.standing import lock_people
-from forum.moderation.trial import LAST, MOST, MOST_LISTED, TRIABLE, Fate, Sample, caught_lately, try_rule
+from forum.moderation.trial import (
+    LAST,
+    MOST,
+    MOST_LISTED,
+    TRIABLE,
+    Deed,
+    Fate,
+    Sample,
+    caught_lately,
+    deed_of,
+    try_rule,
+)
 from forum.site import audit
 from forum.site.audit import AuditEntry
 from forum.web import person, require
@@ -79,7 +90,7 @@ def save_rules() -> Answer:
 
 @blueprint.get("/moderation/rules/<code>/try")
 def try_out(code: str) -> Answer:
-    """Show what a rule would have held, with the numbers typed; nothing is written."""
+    """Show what a rule would have done, with the numbers typed; nothing is written."""
     user = person()
     if code not in TRIABLE:
         abort(404)
@@ -100,6 +111,8 @@ def try_out(code: str) -> Answer:
         last=LAST,
         most=MOST,
         trial=try_rule(user, rule, sample) if is_fit else None,
+        deed=deed_of(rule.kind),
+        deeds=Deed,
         fates=Fate,
         most_listed=MOST_LISTED,
         may_change=_may_change(user),

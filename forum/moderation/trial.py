@@ -1,11 +1,13 @@
-"""What a rule would have held, tried on the comments that are here; nothing is written by it."""
+"""What a rule would have done, tried on the comments that are here; nothing is written by it."""
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import heappop, heappush
 
 from sqlalchemy import Select, Text, and_, case, func, literal, select, type_coerce
 from sqlalchemy.orm import aliased, contains_eager
@@ -14,11 +16,23 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
+from forum.discussion.event import Event
 from forum.discussion.rights import is_staff
-from forum.discussion.rules import KINDS, Facts, Rule, causes_by_rules, links_in, rules_in_force
-from forum.essays.essay import Essay
+from forum.discussion.rules import (
+    KINDS,
+    WHAT_WAITS,
+    Facts,
+    Kind,
+    Rule,
+    caught,
+    causes_by_rules,
+    links_in,
+    rules_in_force,
+)
+from forum.essays.essay import CommentPolicy, Essay
 from forum.moderation.cards import light_essay
 from forum.moderation.queue import moderated_comments, moderates
+from forum.subscriptions.subscription import State
 from forum.text.excerpt import first_line
 
 LAST = 200
@@ -30,8 +44,29 @@ MOST_LISTED = 200
 AT_ONCE = 400
 """How many texts are looked for in one query."""
 
-TRIABLE = tuple(code for code, kind in KINDS.items() if kind.cause is not None)
-"""The rules that hold comments, and so can be tried."""
+TRIABLE = tuple(code for code in KINDS if code != "domains")
+"""The rules that can be tried: all that are about comments, and not about who signs up."""
+
+LIFTED = frozenset(kind.cause for kind in WHAT_WAITS) - {Cause.RULE_WORDS} | {Cause.LEARNED}
+"""The causes for which nobody waits who is trusted."""
+
+BY_POLICY = frozenset({Cause.PREMODERATION, Cause.NEW_WRITER})
+"""The causes that may come from an essay's own policy, which goes before trust."""
+
+LATER = frozenset({Cause.REPORTS, Cause.APPEAL})
+"""The causes that words get after they were posted, in place of those before."""
+
+TAKE_AWAY = ("hide", "spam", "withdraw", "fold", "ban", "merge")
+"""The acts by which readers no longer see a comment."""
+
+
+class Deed(StrEnum):
+    """What a rule does to the comments that it is about."""
+
+    HOLD = "hold"
+    REFUSE = "refuse"
+    CLOSE = "close"
+    RELEASE = "release"
 
 
 class Sample(StrEnum):
@@ -66,14 +101,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a rule would have held, those you posted first, and what was removed that it would have missed."""
+    """What a rule would have caught, where it disagrees first, and what was removed that it would have missed."""
 
     looked_at: int
+    waited: int
+    """Of a rule that lets people post without waiting, how many waited."""
     caught: Sequence[Judged]
     missed: Sequence[Judged]
 
     def count(self, *fates: Fate) -> int:
-        """Return how many of those that it would have held came to this."""
+        """Return how many of those that it would have caught came to this."""
         return sum(one.fate in fates for one in self.caught)
 
 
@@ -89,26 +126,40 @@ Wording = tuple[Comment, CommentRevision, Essay, str | None]
 """A comment with the words to judge, and of an edit the HTML before it."""
 
 
-def try_rule(user: User, rule: Rule, sample: Sample) -> Trial:
-    """Return what a rule would have held of what a person moderates, with the rule of trust as it is in force.
+def deed_of(kind: Kind) -> Deed:
+    """Return what a kind of rule does to comments."""
+    match kind.code:
+        case "supporters":
+            return Deed.REFUSE
+        case "close-age" | "close-silent":
+            return Deed.CLOSE
+        case "trusted":
+            return Deed.RELEASE
+    return Deed.HOLD
 
-    It goes by what was recorded as each comment was posted. Who moderates today counts as having moderated then.
-    A handful of queries; they only read.
+
+def try_rule(user: User, rule: Rule, sample: Sample) -> Trial:
+    """Return what a rule would have done to what others wrote where a person moderates, with trust as it is in force.
+
+    It goes by what was recorded as each comment was posted, and by essays as they are. Who moderates today
+    counts as having moderated then. A handful of queries; they only read.
     """
     now = clock.now()
     wordings = [one for one in _wordings(user, rule, sample, now) if not is_staff(one[0].author, one[2], now)]
-    facts = _Recorded(wordings, rule)
-    tried = _alone(rule)
-    caught, missed = [], []
+    is_about_held = deed_of(rule.kind) == Deed.RELEASE
+    held_for = _held_for(wordings) if is_about_held else {}
+    is_caught = _question(rule, wordings, held_for)
+    found, missed = [], []
     for comment, wording, essay, before in wordings:
-        known = facts.of(comment, wording, before)
-        if rule.cause in causes_by_rules(tried, known, essay.premoderation):
-            caught.append(_judged(comment, wording, essay))
-        elif (judged := _judged(comment, wording, essay)).fate == Fate.REMOVED:
+        judged = _judged(comment, wording, essay)
+        if is_caught((comment, wording, essay, before)):
+            found.append(judged)
+        elif judged.fate == Fate.REMOVED:
             missed.append(judged)
-    order = list(Fate)
-    caught.sort(key=lambda one: order.index(one.fate))
-    return Trial(len(wordings), caught, missed)
+    order = [Fate.REMOVED, *Fate] if is_about_held else list(Fate)
+    found.sort(key=lambda one: order.index(one.fate))
+    waited = sum(bool(causes) for causes in held_for.values())
+    return Trial(len(wordings), waited, found, [] if is_about_held else missed)
 
 
 def caught_lately(user: User) -> dict[str, Catch]:
@@ -116,7 +167,8 @@ def caught_lately(user: User) -> dict[str, Catch]:
     now = clock.now()
     columns = []
     causes = type_coerce(CommentRevision.causes, Text)
-    for code in TRIABLE:
+    holding = [code for code, kind in KINDS.items() if kind.cause is not None]
+    for code in holding:
         held = causes.contains(f" {KINDS[code].cause} ")
         posted = held & (CommentRevision.verdict == Verdict.ACCEPTED)
         columns += [
@@ -132,7 +184,60 @@ def caught_lately(user: User) -> dict[str, Catch]:
     )
     numbers = list(db.session.execute(statement).one())
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
-    return {code: Catch(held, posted) for code, (held, posted) in zip(TRIABLE, pairs, strict=True)}
+    return {code: Catch(held, posted) for code, (held, posted) in zip(holding, pairs, strict=True)}
+
+
+def _question(
+    rule: Rule, wordings: Sequence[Wording], held_for: Mapping[int, AbstractSet[str]]
+) -> Callable[[Wording], bool]:
+    """Return the question whether a rule would have caught a comment of the sample; a query or two at most."""
+    match rule.kind.code:
+        case "close-age":
+            return lambda one: _is_too_late(one, rule)
+        case "close-silent":
+            too_late = _after_silence(wordings, timedelta(days=rule.values["days"]))
+            return lambda one: one[0].id in too_late
+    facts, tried = _Recorded(wordings, rule), _alone(rule)
+    match rule.kind.code:
+        case "supporters":
+            return lambda one: _is_refused(one, rule, facts.of(one))
+        case "trusted":
+            return lambda one: _is_released(one, rule, facts.of(one), held_for[one[1].id])
+    return lambda one: rule.cause in causes_by_rules(tried, facts.of(one), one[2].premoderation)
+
+
+def _is_refused(one: Wording, supporters: Rule, facts: Facts) -> bool:
+    comment, _, essay, _ = one
+    # In days of grace people go on in threads that they began, with this rule as without it.
+    if comment.subscription == State.GRACE:
+        return False
+    return essay.comments == CommentPolicy.SUBSCRIBERS and caught(supporters, facts)
+
+
+def _is_released(one: Wording, trust: Rule, facts: Facts, held_for: AbstractSet[str]) -> bool:
+    lifted = LIFTED - BY_POLICY if one[2].premoderation is not None else LIFTED
+    return bool(held_for) and held_for <= lifted and caught(trust, facts)
+
+
+def _is_too_late(one: Wording, closing: Rule) -> bool:
+    comment, _, essay, _ = one
+    if essay.kept_open_at is not None or essay.published_at is None:
+        return False
+    return comment.created_at >= essay.published_at + timedelta(days=closing.values["days"])
+
+
+def _held_for(wordings: Sequence[Wording]) -> dict[int, AbstractSet[str]]:
+    """Return why each wording waited as it was posted, also where reports or an appeal took that place. One query."""
+    held_for: dict[int, AbstractSet[str]] = {
+        wording.id: wording.causes - LATER for _, wording, _, _ in wordings
+    }
+    replaced = [comment.id for comment, wording, _, _ in wordings if wording.causes & LATER]
+    changes = select(Event.changes).where(Event.comment_id.in_(replaced), Event.act.in_(("fold", "appeal")))
+    for changed in db.session.scalars(changes.order_by(Event.id.desc())):  # the first one knew
+        for _, row_id, field, old, _ in changed:
+            if field == "causes" and row_id in held_for:
+                held_for[row_id] = frozenset(old)
+    return held_for
 
 
 def _alone(rule: Rule) -> dict[str, Rule]:
@@ -175,7 +280,8 @@ class _Recorded:
         self.recent = _posts_of_writers(wordings) if code == "fast" else {}
         self.said = _said_before(wordings, rule) if code == "repeat" else {}
 
-    def of(self, comment: Comment, wording: CommentRevision, before: str | None) -> Facts:
+    def of(self, one: Wording) -> Facts:
+        comment, wording, _, before = one
         return Facts(
             source=wording.source,
             links=links_in(wording.html),
@@ -235,6 +341,67 @@ def _said_before(wordings: Sequence[Wording], rule: Rule) -> Mapping[str, Posts]
         for source, comment_id, at in db.session.execute(statement):
             said[source].append((comment_id, at))
     return said
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """When a comment was posted, and from when to when readers saw it."""
+
+    comment_id: int
+    at: datetime
+    seen_at: datetime | None
+    gone_at: datetime | None
+
+
+def _after_silence(wordings: Sequence[Wording], most: timedelta) -> set[int]:
+    """Return the comments of the sample's discussions that came after a silence. One query.
+
+    An essay that somebody keeps open is closed by no rule.
+    """
+    began = {
+        essay.id: essay.published_at
+        for *_, essay, _ in wordings
+        if essay.kept_open_at is None and essay.published_at is not None
+    }
+    gone_at = select(func.max(Event.at)).where(Event.comment_id == Comment.id, Event.act.in_(TAKE_AWAY))
+    statement = (
+        select(
+            Comment.essay_id,
+            Comment.id,
+            Comment.created_at,
+            Comment.spoken_at,
+            case((~Comment.visible & Comment.spoken_at.is_not(None), gone_at.scalar_subquery())),
+        )
+        .where(Comment.essay_id.in_(began))
+        .order_by(Comment.created_at, Comment.id)
+    )
+    discussions: dict[int, list[_Spoken]] = defaultdict(list)
+    for essay_id, *spoken in db.session.execute(statement):
+        discussions[essay_id].append(_Spoken(*spoken))
+    return {
+        comment_id
+        for essay_id, spoken in discussions.items()
+        for comment_id in _too_late_in(spoken, began[essay_id], most)
+    }
+
+
+def _too_late_in(discussion: Sequence[_Spoken], began: datetime, most: timedelta) -> Iterable[int]:
+    """Return what came after a silence, of a whole discussion in time; it breaks no silence, for nobody wrote it.
+
+    What was written in time and posted by a moderator later lets the discussion go on from then, as the rule does.
+    """
+    to_come: list[tuple[datetime, int, _Spoken]] = []
+    seen: list[_Spoken] = []  # in the order in which readers saw them
+    for one in discussion:
+        while to_come and to_come[0][0] <= one.at:
+            seen.append(heappop(to_come)[2])
+        while seen and seen[-1].gone_at is not None and seen[-1].gone_at <= one.at:
+            seen.pop()
+        last = max(began, (seen[-1].seen_at if seen else None) or began)
+        if one.at >= last + most:
+            yield one.comment_id
+        elif one.seen_at is not None:
+            heappush(to_come, (one.seen_at, one.comment_id, one))
 
 
 def _batches(texts: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -14,12 +14,14 @@ from forum.accounts.user import Role, User
 from forum.database import Base, db
 from forum.discussion.comment import Cause, Comment, CommentRevision, Verdict
 from forum.discussion.posting import edit_comment, post_comment
+from forum.discussion.rights import Act, rights
 from forum.discussion.rules import KINDS, Rule, change_rules, rules_in_force
 from forum.essays.essay import Essay
-from forum.moderation.decisions import approve
+from forum.moderation.decisions import approve, hide
 from forum.moderation.trial import TRIABLE, Sample, try_rule
 from forum.site.audit import AuditEntry
 from forum.site.settings import change_setting, site_settings
+from forum.subscriptions.subscription import Kind
 from forum.text.markdown import render_comment
 from tests.cast import Cast, comment_id, words
 from tests.conftest import empty
@@ -94,6 +96,16 @@ def test_what_cannot_be_is_said_and_everything_typed_stays(
     assert in_force(cast) == before
 
 
+def test_the_numbers_of_a_rule_that_is_off_are_folded_away_until_one_is_wrong(cast: Cast) -> None:
+    def folded(text: str) -> set[str]:
+        return {part.split('"')[0] for part in text.split('id="rule-')[1:] if "<details" in part}
+
+    off = {"close-age", "close-silent", "words", "links", "repeat", "fast", "young", "hours", "trusted"}
+    assert folded(cast.author.get(PATH).text) == off
+    form = {"links-links": "0", "young-days": "4", "hours-on": "True", "reason": WHY}
+    assert folded(cast.author.post(PATH, form).text) == off - {"links", "hours"}
+
+
 def test_a_page_that_grew_old_changes_nothing_unseen(cast: Cast) -> None:
     seen = re.search(r'name="seen"[^>]*value="(\d+)"', cast.author.get(PATH).text)
     assert seen
@@ -150,23 +162,70 @@ def test_a_trial_shows_where_it_disagrees_first_and_what_it_would_have_missed(ca
     assert listed == [approved, shown, removed, missed]
     assert in_force(cast, "links").is_on is False
     assert cast.author.get(f"{PATH}/links/try?links-links=x").status_code == 422
-    assert cast.author.get(f"{PATH}/trusted/try").status_code == 404
+    assert cast.author.get(f"{PATH}/domains/try").status_code == 404
     assert "It would have held none of" in words(
         cast.moderator.get(f"{PATH}/links/try?of=days&links-links=9")
     )
+
+
+def test_a_trial_says_what_would_have_become_of_each_comment(cast: Cast) -> None:
+    def said(trial: str) -> str:
+        page = words(cast.author.get(f"{PATH}/{trial}"))
+        return page[page.rindex("Try it ") : page.index(" Trying it changed nothing.")]
+
+    cast.change(Essay, cast.essay_id, published_at=clock.now() - timedelta(days=10))
+    supporter = cast.person("supporter", accepted_comments=2)
+    cast.subscribe(supporter.user_id, Kind.PAID)
+    cast.reader.comment(cast.slug, "Posted at once.")
+    supporter.comment(cast.slug, "Paid for.")
+    approved = comment_id(cast.newcomer.comment(cast.slug, "Posted after a look."))
+    cast.author.post(f"/moderation/comments/{approved}/approve", {"revision": "1"})
+    removed = comment_id(cast.newcomer.comment(cast.slug, "Removed."))
+    refusal = {"revision": "1", "reason": "spam", "note": ""}
+    cast.author.post(f"/moderation/comments/{removed}/reject", refusal)
+    cast.author.comment(cast.slug, "By the author.")
+    fared = "1 you posted, 1 posted at once, 1 you removed."
+    assert f"3 of 4 comments would have been refused: {fared}" in said("supporters/try")
+    assert "4 of 4 comments would not have been written" in said("close-age/try?close-age-days=10")
+    open_for_all = "open for every one of 4 comments. It would have missed 1 that you removed."
+    assert open_for_all in said("close-age/try?close-age-days=11")
+    assert "4 of 4 comments would not have been written" in said("close-silent/try?close-silent-days=10")
+    cost = "2 of 4 comments waited. 1 of them would have been posted at once: 1 you removed."
+    assert cost in said("trusted/try?trusted-comments=1")
+    assert "waited. None of them would" in said("trusted/try?trusted-comments=2")
+    cast.newcomer.post(f"/comments/{removed}/appeal", {"words": "It was kind."})
+    assert cost.replace("you removed", "still waiting") in said("trusted/try?trusted-comments=1")
+    cast.author.post(f"/moderation/comments/{removed}/reject", refusal)
+    assert cost in said("trusted/try?trusted-comments=1")
+    cast.change(Essay, cast.essay_id, kept_open_at=clock.now(), premoderation="first")
+    for closing in ("close-age", "close-silent"):
+        assert open_for_all in said(f"{closing}/try?{closing}-days=1")
+    assert "waited. None of them would" in said("trusted/try?trusted-comments=1")
 
 
 def test_a_trial_of_any_rule_only_reads(cast: Cast) -> None:
     cast.reader.comment(cast.slug, "See https://a.example, and buy the finest rules.")
     cast.author.get(PATH)
     before = everything(cast.app)
-    with statements(cast.app) as sent:
-        for code in TRIABLE:
-            for of in Sample:
-                path = f"{PATH}/{code}/try?of={of}&words-words=finest&links-links=1"
-                assert cast.author.get(path).status_code == 200
-    assert [one for one in sent if not one.lstrip().startswith(("SELECT", "WITH"))] == []
+    statements_of_trials(cast, Sample.DAYS)
+    first = statements_of_trials(cast, Sample.LAST)
     assert everything(cast.app) == before
+    cast.essay("on-ships", "On ships")
+    for number in range(3):
+        cast.other_reader.comment("on-ships", f"Other words than before, number {number}.")
+    assert statements_of_trials(cast, Sample.LAST) == first
+
+
+def statements_of_trials(cast: Cast, of: Sample) -> dict[str, int]:
+    """Try every rule, and return how many statements each trial took; all of them only read."""
+    counts = {}
+    for code in TRIABLE:
+        with statements(cast.app) as sent:
+            path = f"{PATH}/{code}/try?of={of}&words-words=finest&links-links=1"
+            assert cast.author.get(path).status_code == 200
+        assert [one for one in sent if not one.lstrip().startswith(("SELECT", "WITH"))] == []
+        counts[code] = len(sent)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -201,8 +260,11 @@ def test_what_a_trial_would_have_held_is_what_the_rule_holds(app: Flask) -> None
         Cause.PREMODERATION: by_all[Cause.PREMODERATION]
     }
     assert all(by_all.values())
+    at_once, held_at_first = tried_on(site, trust), held_as_posted(site)
     site = told(app, history, [*tried, trust])
     assert by_trust == {one.cause: held(site, one.cause) for one in tried}
+    assert at_once == held_at_first - held_as_posted(site)
+    assert at_once
     assert by_trust != {one.cause: by_all[one.cause] for one in tried}
     site = told(app, history, [everything_waits])
     assert by_all[Cause.PREMODERATION] == held(site, Cause.PREMODERATION)
@@ -263,17 +325,22 @@ def let_through(author: User, comment: Comment) -> None:
 
 def trials(cast: Cast, tried: list[Rule], *others: Rule) -> dict[Cause | None, set[tuple[int, int]]]:
     """Return which wordings each rule would have held, by the order of their comments; `others` are in force."""
+    return {one.cause: tried_on(cast, one, *others) for one in tried}
+
+
+def tried_on(cast: Cast, one: Rule, *others: Rule) -> set[tuple[int, int]]:
+    """Return which wordings a rule would have caught, by the order of their comments; `others` are in force."""
     with cast.app.app_context():
         change_rules(others)
         author = db.session.get_one(User, cast.author.user_id)
         order = list(db.session.scalars(select(Comment.id).order_by(Comment.id)))
-        return {
-            one.cause: {
-                (order.index(judged.comment_id), judged.number)
-                for judged in try_rule(author, one, Sample.LAST).caught
-            }
-            for one in tried
-        }
+        caught = try_rule(author, one, Sample.LAST).caught
+        return {(order.index(judged.comment_id), judged.number) for judged in caught}
+
+
+def held_as_posted(cast: Cast) -> set[tuple[int, int]]:
+    """Return which comments were held as they were posted, for whatever rule, by their order."""
+    return {first for cause in Cause for first in held(cast, cause) if first[1] == 1}
 
 
 def held(cast: Cast, cause: Cause | None) -> set[tuple[int, int]]:
@@ -287,6 +354,97 @@ def held(cast: Cast, cause: Cause | None) -> set[tuple[int, int]]:
             for row in rows
             if cause in row.causes and (row.number > 1) is about_edits
         }
+
+
+@dataclass(frozen=True)
+class Post:
+    """One comment of a history of some weeks: it is decided about `later`, if it waits or is to be removed."""
+
+    writer: str
+    essay: str
+    at: datetime
+    waits: bool
+    later: datetime
+    is_removed: bool
+
+
+@pytest.mark.kinds("sqlite")
+def test_who_a_trial_would_have_kept_from_writing_is_who_the_rule_keeps(app: Flask) -> None:
+    history = some_weeks(Random(62))
+    before = played(app, history, [])
+    tried = [rule("supporters"), rule("close-age", days=15), rule("close-silent", days=4)]
+    would = []
+    for one in tried:
+        with app.app_context():
+            author = db.session.scalars(select(User).filter_by(name="author")).one()
+            would.append({judged.comment_id for judged in try_rule(author, one, Sample.DAYS).caught})
+    for one, caught in zip(tried, would, strict=True):
+        after = played(app, history, [one])
+        not_written = {number for number in before if number not in after}
+        by_readers = {number for number in not_written if history[number].writer != "author"}
+        assert {number for number, comment in before.items() if comment in caught} == by_readers
+        assert by_readers
+
+
+def some_weeks(chance: Random) -> list[Post]:
+    """Return a history by three readers and the author, some of it posted after a look, some of it removed."""
+    at = clock.now() - timedelta(days=29)
+    history = []
+    for _ in range(20):
+        at += timedelta(hours=chance.choice([5, 15, 30, 60]))
+        writer = chance.choice(["Ada", "Ben", "Cleo", "Cleo", "author"])
+        essay = chance.choice(["on-tides", "on-tides", "on-ships", "on-ships", "kept-open"])
+        waits = chance.random() < 0.4
+        later = at + timedelta(hours=chance.choice([2, 20, 70]))
+        history.append(Post(writer, essay, at, waits, later, chance.random() < 0.4))
+    return history
+
+
+def played(app: Flask, history: list[Post], rules: list[Rule]) -> dict[int, int]:
+    """Let people write on an empty site, and answer themselves, where they may; return the comments by number.
+
+    Cleo’s time as a supporter ends in the middle, and her days of grace begin.
+    """
+    empty(app)
+    cast = Cast(app)
+    people = {"author": cast.author.user_id} | {name: cast.user(name) for name in ("Ada", "Ben", "Cleo")}
+    cast.subscribe(people["Ben"], Kind.COMPLIMENTARY)
+    cast.subscribe(people["Cleo"], Kind.PAID, clock.now() - timedelta(days=13))
+    essays = {slug: cast.essay(slug, slug) for slug in ("on-ships", "kept-open")} | {
+        "on-tides": cast.essay_id
+    }
+    with app.app_context():
+        for essay_id in essays.values():
+            db.session.get_one(Essay, essay_id).published_at = clock.now() - timedelta(days=30)
+        db.session.get_one(Essay, essays["kept-open"]).kept_open_at = clock.now() - timedelta(days=30)
+        db.session.commit()
+        change_setting("premoderation", "none")
+        change_rules([rule("first", on=False), rule("words", words=["weather"]), *rules])
+        db.session.commit()
+        author = db.session.get_one(User, people["author"])
+        comments: dict[int, Comment] = {}
+        threads: dict[tuple[str, str], Comment] = {}
+        agenda = [(one.at, number, False) for number, one in enumerate(history)]
+        agenda += [(one.later, number, True) for number, one in enumerate(history)]
+        for at, number, is_later in sorted(agenda):
+            post = history[number]
+            with clock.at(at):
+                if not is_later:
+                    writer = db.session.get_one(User, people[post.writer])
+                    essay = db.session.get_one(Essay, essays[post.essay])
+                    above = threads.get((post.writer, post.essay))
+                    allowed = rights(writer, essay, above, at)
+                    if (Act.REPLY if above else Act.COMMENT) in allowed:
+                        source = f"{'The weather' if post.waits else 'A word'}, number {number}."
+                        comment = post_comment(writer, essay, render_comment(source), f"form-{number}", above)
+                        comments[number] = comment
+                        threads.setdefault((post.writer, post.essay), comment)
+                elif number in comments:
+                    let_through(author, comments[number])
+                    if post.is_removed:
+                        hide(author, comments[number], 1, "spam", "")
+        db.session.commit()
+        return {number: comment.id for number, comment in comments.items()}
 
 
 def rule(code: str, *, on: bool = True, **values: object) -> Rule:
