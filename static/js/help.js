@@ -10,14 +10,8 @@ const sorting = { j: "next", k: "previous", Enter: "open", e: "mark as read", "?
 
 export const handle = () => help();
 
-/** Say whether single keys are on: the account's setting first, then this device's. */
-export function areOn() {
-  try {
-    return document.documentElement.dataset.keys !== "off" && localStorage.getItem("keys") !== "off";
-  } catch {
-    return true;
-  }
-}
+/** Say whether single keys are on: the account's setting first, then this device's, which the page takes over at load. */
+export const areOn = () => document.documentElement.dataset.keys !== "off";
 
 const lists = () => (document.querySelector("[data-desk]") ? deciding : document.querySelector("[data-inbox]") ? sorting : reading);
 
@@ -37,11 +31,11 @@ export function help() {
   const box = dialog.querySelector("input");
   box.checked = areOn();
   box.addEventListener("change", () => {
-    if (box.checked) document.documentElement.dataset.keys = "on";
+    document.documentElement.dataset.keys = box.checked ? "on" : "off";
     try {
-      localStorage.setItem("keys", box.checked ? "on" : "off");
+      localStorage.setItem("keys", document.documentElement.dataset.keys);
     } catch {
-      document.documentElement.dataset.keys = box.checked ? "on" : "off";
+      // nothing is kept on this device: it holds for this page
     }
   });
   dialog.addEventListener("close", () => dialog.remove());

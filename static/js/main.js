@@ -16,7 +16,7 @@ const atLoad = [
 const atEvent = [
   ["click", "a[data-reply]", () => import("./reply.js"), true],
   ["click", ".replies > summary", () => import("./fold.js"), false],
-  ["click", "[data-keys-help]", () => import("./help.js"), false],
+  ["click", "[data-keys-help]", () => import("./help.js"), true],
   ["keydown", ".composer--reply", () => import("./reply.js"), false],
   ["input", "form[data-draft-key] textarea", () => import("./draft.js"), false],
   ["input", "textarea[data-max]", () => import("./counter.js"), false],
@@ -47,6 +47,9 @@ const stored = (start) => {
   }
 };
 
+// Keys that are off on this device are not printed either.
+if (stored("keys") && localStorage.getItem("keys") === "off") document.documentElement.dataset.keys = "off";
+
 const folds = document.querySelectorAll(".replies");
 if (folds.length && stored("folded")) import("./fold.js").then((module) => module.start(folds));
 
@@ -72,7 +75,7 @@ function isForBrowser(event, found) {
 
 /** Do what the browser would have done, when a module did not arrive. */
 function carryOn(event, found) {
-  if (event.type === "click") location.assign(found.href);
+  if (event.type === "click" && found.href) location.assign(found.href);
   if (event.type === "submit") {
     found.dataset.plain = "yes";
     found.requestSubmit(event.submitter);
