@@ -30,6 +30,8 @@ class Judged:
 
 def judged_on(comment: Comment) -> Judged | None:
     """Return the last decision that stands against words that readers do not see. One query, none for other words."""
+    if comment.ban_id is not None:  # it is the ban that keeps them from readers
+        return None
     newest = comment.newest
     is_refused = comment.presence == Presence.HIDDEN or newest.verdict == Verdict.REJECTED
     if not is_refused and not (newest.verdict == Verdict.HELD and Cause.APPEAL in newest.causes):

@@ -27,7 +27,10 @@ def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, 
     only_you, why = " Only you can see it.", ""
     if comment.merged_into_id is not None:
         return "Merged with another comment that says the same."
-    if comment.presence == Presence.HIDDEN and newest.verdict != Verdict.HELD:
+    if comment.ban_id is not None:
+        whose = "your" if to_writer else "its writer’s"
+        words, only_you, usually = f"Removed together with {whose} ban.", " Only you can see this.", ""
+    elif comment.presence == Presence.HIDDEN and not comment.needs_verdict:
         words, only_you, usually = _removed("Removed", comment), " Only you can see this.", ""
     elif newest.verdict == Verdict.REJECTED:
         words, only_you, usually = _removed("Not accepted", comment), " Only you can see this.", ""

@@ -11,7 +11,9 @@ from sqlalchemy import select
 from forum import clock
 from forum.accounts.user import Role, User
 from forum.database import db
+from forum.discussion.comment import Comment
 from forum.discussion.event import Event
+from forum.discussion.report import REASONS
 from forum.discussion.waiting import usual_wait, within
 from forum.essays.essay import Essay
 from tests.cast import Cast, comment_id, words
@@ -67,6 +69,28 @@ def test_only_who_has_something_waiting_is_told_and_asks_for_it(cast: Cast) -> N
     cast.change(User, cast.newcomer.user_id or 0, is_held=True, accepted_comments=9)
     held = comment_id(cast.newcomer.comment(cast.slug, "Sell my boats."))
     assert "It is read before it appears. Usually" in words(cast.newcomer.get(f"/comments/{held}"))
+
+
+def test_what_was_removed_while_it_waited_says_so_with_the_reason_everywhere(cast: Cast) -> None:
+    edited, held = (comment_id(who.comment(cast.slug, "Ships.")) for who in (cast.reader, cast.newcomer))
+    cast.change(Comment, edited, replies=1)
+    cast.reader.post(f"/comments/{edited}/edit", {"body": "Other ships.", "revision": 1})
+    form = {"revision": 2, "reason": "unkind", "note": "So much."}
+    assert cast.author.post(f"/moderation/comments/{edited}/hide", form).status_code == 303
+    ban = {"reason": "Once too often.", "days": "7", "hide_comments": "yes"}
+    assert cast.author.post(f"/moderation/people/{cast.newcomer.user_id}/ban", ban).status_code == 303
+    told = [
+        (cast.reader, edited, f"Removed by the moderators: {REASONS['unkind']}. “So much.”"),
+        (cast.newcomer, held, "Removed together with your ban."),
+    ]
+    for who, row, sentence in told:
+        for address in (f"/essays/{cast.slug}", f"/comments/{row}", "/account/comments"):
+            page = words(who.get(address))
+            assert f"{sentence} Only you can see this." in page, address
+            assert "It is read before it appears." not in page
+    assert "Removed together with its writer’s ban." in words(cast.author.get(f"/comments/{held}"))
+    assert 'id="appeal"' in cast.reader.get(f"/comments/{edited}").text
+    assert 'id="appeal"' not in cast.newcomer.get(f"/comments/{held}").text
 
 
 def decide(cast: Cast, essay_ids: Sequence[int], dice: random.Random, waited: int | None = None) -> None:
