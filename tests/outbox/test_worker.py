@@ -15,7 +15,15 @@ from sqlalchemy import delete, event, func, select, text, update
 
 from forum import clock
 from forum.database import db, is_sqlite
-from forum.outbox.message import Message, batch_counts, queue_counts, retry_failed, send
+from forum.outbox.message import (
+    Message,
+    batch_counts,
+    hold_back_unsent,
+    let_go_of_unsent,
+    queue_counts,
+    retry_failed,
+    send,
+)
 from forum.outbox.smtp import Courier
 from forum.outbox.suppression import Bounce, Why, is_suppressed, record_bounce, suppress, unsuppress
 from forum.outbox.worker import (
@@ -163,6 +171,32 @@ def test_mails_that_are_taken_back_do_not_leave_even_when_a_worker_has_claimed_t
     assert sink.got == []
     with app.app_context():
         assert db.session.scalar(select(func.count(Message.id))) == 0
+
+
+@pytest.mark.kinds("postgresql")
+@pytest.mark.parametrize("verdict", ["250 OK", "450 Later"])
+def test_letters_that_are_held_back_while_a_worker_has_them_leave_once_and_only_when_they_may(
+    app: Flask, sink: Sink, verdict: str
+) -> None:
+    letters, moment = rows(app, put_letters(app, 2)), clock.now()
+    sink.verdicts = [(0.2, verdict)]
+    worker = threading.Thread(target=deliver, args=(app,))
+    worker.start()
+    assert sink.in_hand.wait(10)
+    with app.app_context():
+        for letter in letters:
+            hold_back_unsent(letter.user_id or 0, {"essays"}, moment)
+        db.session.commit()
+    worker.join()
+    first = letters[0].to_address
+    assert sink.addresses() == ([first] if verdict == "250 OK" else [])
+    with time_machine.travel(clock.now() + LEASE), app.app_context():
+        assert deliver(app) == 0
+        for letter in letters:
+            let_go_of_unsent(letter.user_id or 0, moment)
+        db.session.commit()
+        deliver(app)
+    assert sorted(sink.addresses()) == [letter.to_address for letter in letters]
 
 
 def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(app: Flask, sink: Sink) -> None:
