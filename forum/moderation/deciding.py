@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import abort, flash, jsonify, redirect, render_template, request
+from flask import abort, flash, get_template_attribute, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from forum import clock
@@ -24,6 +24,7 @@ from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale, open_appeal
 from forum.moderation.forms import DecisionForm, ReasonedForm
 from forum.moderation.log import ACTS
+from forum.moderation.matched import marked
 from forum.moderation.queue import how_long, waiting_count
 from forum.moderation.undo import UNDOABLE, later_events, why_not_undo
 from forum.text.difference import differences
@@ -72,7 +73,7 @@ def decide(
         db.session.commit()
     except Stale as stale:
         number = form.revision.data if form is not None else None
-        return _ask_again(comment, user, _typed(verb, form), 409, _edited_words(stale), number)
+        return _ask_again(comment, user, _typed(verb, form), 409, _edited_words(comment, stale), number)
     except NotPossible as refusal:
         db.session.rollback()
         return _ask_again(comment, user, _typed(verb, None), 409, str(refusal))
@@ -231,9 +232,9 @@ def _state_words(comment: Comment) -> str:
     return "Readers do not see it."
 
 
-def _edited_words(stale: Stale) -> str:
+def _edited_words(comment: Comment, stale: Stale) -> str:
     waited = how_long(clock.now() - stale.newest.created_at)
-    return f"Its writer edited it {waited} ago. Look again: these are the words now."
+    return f"{comment.author.name} edited it {waited} ago. Look again: these are the words now."
 
 
 def _ask_again(
@@ -242,11 +243,15 @@ def _ask_again(
     """Answer with the comment as it stands, what changed since, and the same decisions to take."""
     newest, essay, now = comment.newest, comment.essay, clock.now()
     may_read = may_read_newest(user, essay, comment, now)  # what its writer withdrew is nobody's to read
-    if wants_json():
-        html = newest.html if may_read else ""
-        words = {"revision": newest.number, "html": html} if seen is not None else {}
-        return jsonify(error=sentence, state=state_word(comment, newest), **words), status
     old = next((one for one in _wordings(comment) if one.number == seen), None) if may_read else None
+    changes = differences(old.source, newest.source) if old else []
+    if wants_json():
+        result: dict[str, Any] = {"error": sentence, "state": state_word(comment, newest)}
+        if seen is not None:
+            changed = get_template_attribute("moderation/_card.html", "changed")
+            result |= {"revision": newest.number, "html": marked(newest) if may_read else ""}
+            result |= {"changes": changed(changes) if changes else ""}
+        return jsonify(result), status
     page = render_template(
         "moderation/decision.html",
         comment=comment,
@@ -255,7 +260,7 @@ def _ask_again(
         essay=essay,
         acts=rights(user, essay, comment, now),
         appeal=open_appeal(comment),
-        changes=differences(old.source, newest.source) if old else [],
+        changes=changes,
         sentence=sentence,
         status=status,
         typed=typed,

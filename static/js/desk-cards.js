@@ -61,6 +61,14 @@ export function mark(card, words) {
   line.textContent = words;
 }
 
+/** Give a card its comment's words as they are now, and what changed in them since they were seen. */
+export function reword(card, html, changes) {
+  const body = card.querySelector(".card__body");
+  body.innerHTML = html;
+  card.querySelector(".card__changes")?.remove();
+  if (changes) body.insertAdjacentHTML("afterend", `<details class="card__changes" open><summary>What changed</summary>${changes}</details>`);
+}
+
 const boxes = () => [...document.querySelectorAll(".card__pick")];
 const matching = () => document.querySelector("#batch [name=all]")?.checked;
 

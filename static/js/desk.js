@@ -1,6 +1,6 @@
 // The moderation queue without page loads: decisions are sent, what is decided leaves the list, and keys press the buttons.
 
-import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, showPicked, tick, ticks } from "./desk-cards.js";
+import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, reword, showPicked, tick, ticks } from "./desk-cards.js";
 import { watch } from "./desk-arrivals.js";
 import { open, panelOf, remember } from "./desk-panels.js";
 import { count, say, tell } from "./desk-says.js";
@@ -111,7 +111,7 @@ function refuse(card, result) {
     for (const field of card.querySelectorAll("[name=revision]")) field.value = result.revision;
     card.querySelector(".card__pick").value = `${card.id.slice(5)}:${result.revision}`;
   }
-  if (result.html !== undefined) card.querySelector(".card__body").innerHTML = result.html;
+  if (result.html !== undefined) reword(card, result.html, result.changes);
   if (!card.querySelector(".card__ask[open]")) card.focus();
   say(result.error);
 }

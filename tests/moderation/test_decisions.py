@@ -116,7 +116,7 @@ def test_a_decision_about_older_words_is_refused_with_the_new_ones(
     before = scene.state(row)
     answer = scene.decide(cast.author, row, verb, revision=1, reason="unkind", note="Kept meanwhile.")
     assert answer.status_code == 409
-    assert "Its writer edited it less than a minute ago." in words(answer)
+    assert "newcomer edited it less than a minute ago." in words(answer)
     assert "<p>I think the tide is early.</p>" in answer.text
     assert "<del>late.</del><ins>early.</ins>" in answer.text
     assert f'action="/moderation/comments/{row}/approve"' in answer.text
@@ -142,6 +142,7 @@ def test_as_json_a_stale_decision_carries_the_new_words(scene: Scene, cast: Cast
     stale = cast.author.post(f"/moderation/comments/{row}/approve", {"revision": 1}, headers=json)
     assert (stale.status_code, stale.json["revision"]) == (409, 2)
     assert "Other words by now." in stale.json["html"]
+    assert "<ins>Other words by now.</ins>" in stale.json["changes"]
     done = cast.author.post(f"/moderation/comments/{row}/approve", {"revision": 2}, headers=json)
     assert (done.status_code, done.json["state"], done.json["visible"]) == (200, "accepted", True)
 
