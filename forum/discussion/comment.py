@@ -153,7 +153,7 @@ class Comment(Base):
     @property
     def needs_verdict(self) -> bool:
         """Tell whether a moderator is to decide about its newest wording: held, and live or under appeal."""
-        if self.newest.verdict != Verdict.HELD or self.ban_id is not None:
+        if self.newest.verdict != Verdict.HELD or self.ban_id is not None or self.merged_into_id is not None:
             return False
         is_appealed = self.presence == Presence.HIDDEN and Cause.APPEAL in self.newest.causes
         return self.presence == Presence.LIVE or is_appealed

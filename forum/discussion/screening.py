@@ -82,15 +82,18 @@ def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -
     Staff may write as fast as they like; everybody is stopped from posting the same words twice.
     """
     settings = site_settings()
+    same_text_window = timedelta(minutes=settings.same_text_minutes)
     recent = db.session.execute(
         select(Comment.created_at, CommentRevision.source)
         .join(CommentRevision, CommentRevision.comment_id == Comment.id)
-        .where(Comment.author_id == author.id, Comment.created_at > now - timedelta(hours=1))
+        .where(
+            Comment.author_id == author.id,
+            Comment.created_at > now - max(same_text_window, timedelta(hours=1)),
+        )
         .where(CommentRevision.number == 1)
         .order_by(Comment.created_at.desc())
         .limit(max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"]) * 4)
     ).all()
-    same_text_window = timedelta(minutes=settings.same_text_minutes)
     if any(text == source and now - at < same_text_window for at, text in recent):
         raise Refused("You posted these words a moment ago, and they arrived. Change them to post again.")
     times = [at for at, _ in recent]

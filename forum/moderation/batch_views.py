@@ -100,7 +100,7 @@ def _items(user: User, form: ManyForm, narrow: QueueForm) -> list[Item]:
     404 where none of it is.
     """
     if form.all.data:
-        seen = form.moment
+        seen = form.moment if narrow.is_understood else None
         statement = seen_waiting(user, narrow.filters, seen) if seen is not None else None
         return [(row[0], row[1]) for row in db.session.execute(statement)] if statement is not None else []
     ids = [row_id for row_id, _ in form.items]
@@ -113,15 +113,26 @@ def _items(user: User, form: ManyForm, narrow: QueueForm) -> list[Item]:
 def _decided(outcome: Outcome) -> Answer:
     left_out = _left_out(outcome.skipped)
     if wants_json():
-        skipped = [{"id": one.comment_id, "why": one.why} for one in outcome.skipped]
+        skipped = _as_json(outcome.skipped)
         if outcome.head is None:
-            return jsonify(error=left_out or "Nothing was waiting.", skipped=skipped), 409
+            left = waiting_count(person())
+            return jsonify(error=left_out or "Nothing was waiting.", skipped=skipped, left=left), 409
         result = as_result(outcome.head) | {"done": outcome.head.parts, "skipped": skipped}
         return jsonify(result | {"sentence": " ".join(filter(None, (result["sentence"], left_out)))})
     done = sentence_of(outcome.head) if outcome.head is not None else "Nothing was decided."
     flash(" ".join(filter(None, (done, left_out, left_words()))))
     back = next_path("/moderation")
     return redirect(with_done(back, outcome.head) if outcome.head is not None else back, 303)
+
+
+def _as_json(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
+    """Return what was left as it is, for a script: `settled` is what nobody can decide about any more. One query."""
+    ids = [one.comment_id for one in skipped]
+    there = db.select(Comment.id, Comment.waits_since, Comment.presence).where(Comment.id.in_(ids))
+    waiting = {row.id: row for row in db.session.execute(there.where(Comment.waits_since.is_not(None)))}
+    return [
+        {"id": one.comment_id, "why": one.why, "settled": one.comment_id not in waiting} for one in skipped
+    ]
 
 
 def _left_out(skipped: Sequence[Skipped]) -> str:

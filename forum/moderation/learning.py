@@ -66,7 +66,9 @@ def learn(now: datetime) -> int:
     Reads without a change in hand: nobody waits for the database while it learns.
     """
     before = newest_filter()
-    if not site_settings().learns or not _has_news(before):
+    if not site_settings().learns:
+        return _forget_taken_out(now, before)
+    if not _has_news(before):
         return 0
     last_event_id, since = newest_event_id(), before.measured.get("since", 0) if before else 0
     found = examples(since)
@@ -148,8 +150,24 @@ def _has_news(before: LearnedFilter | None) -> bool:
     news = select(Event.id).where(since, Event.act.in_((*REMOVING, *POSTING, "restore", "undo"))).limit(NEWS)
     if len(db.session.scalars(news).all()) == NEWS:
         return True
-    taken_out = select(Event.id).where(since, Event.act == "redact")
-    return before is not None and db.session.scalar(taken_out.limit(1)) is not None
+    return _was_taken_out(before)
+
+
+def _was_taken_out(before: LearnedFilter | None) -> bool:
+    """Tell whether words were taken out that a training may have learned."""
+    if before is None:
+        return False
+    since = (Event.act == "redact") & (Event.id > before.last_event_id)
+    return db.session.scalar(select(Event.id).where(since).limit(1)) is not None
+
+
+def _forget_taken_out(now: datetime, before: LearnedFilter | None) -> int:
+    """Drop what is known of words, also while nothing is learned, once some of them were taken out; and commit."""
+    if before is None or not before.model or not _was_taken_out(before):
+        return 0
+    _replace(now, 0, newest_event_id(), {"since": before.measured.get("since", 0)}, {})
+    db.session.commit()
+    return 1
 
 
 def _taught(found: Sequence[Example]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, false, func, or_, select, true
 from sqlalchemy.orm import aliased, contains_eager, lazyload
 
 from forum import clock
@@ -17,7 +17,7 @@ from forum.discussion.reasons import words_of
 from forum.essays.essay import Essay
 from forum.moderation.cards import light_essay
 from forum.moderation.decisions import actor_name
-from forum.moderation.queue import moderates
+from forum.moderation.queue import may_use_desk, moderates
 from forum.moderation.standing import why_not
 from forum.moderation.undo import later_events, may_take_back_later, why_not_undo
 
@@ -133,21 +133,25 @@ def entries(user: User, filters: LogFilters, number: int = 1) -> Page[Entry]:
 
 def find_event(user: User, event_id: int) -> Event | None:
     """Return an event that a person may see in the log."""
-    return db.session.scalar(select(Event).where(Event.id == event_id, _is_seen_by(user)))
+    return db.session.scalar(
+        select(Event).where(Event.id == event_id, Event.act.in_(ACTS), _is_seen_by(user))
+    )
 
 
 def _is_seen_by(user: User) -> ColumnElement[bool]:
     """Return the condition on events: of one's discussions, on people, and on many comments of which some are there."""
+    if not may_use_desk(user, clock.now()):
+        return false()
     if user.is_admin:
         return true()
     essays = select(Essay.id).where(moderates(user, clock.now()))
     part = aliased(Event)
     some = select(part.id).where(part.part_of_id == Event.id, part.essay_id.in_(essays)).exists()
-    own = Event.actor_id == user.id
     return or_(
         Event.essay_id.in_(essays),
         Event.comment_id.is_(None) & Event.person_id.is_not(None),
-        (Event.parts > 0) & (some | own),
+        (Event.parts > 0) & some,
+        Event.comment_id.is_(None) & (Event.actor_id == user.id),  # also while the worker has done none of it
     )
 
 

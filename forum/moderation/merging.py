@@ -55,6 +55,10 @@ def settle_thanks(comment: Comment, merged_before: int | None) -> None:
     db.session.flush()
     _refuse_circle(comment)
     if merged_before is not None:
+        if db.session.get_one(Comment, merged_before).merged_into_id is not None:
+            raise NotPossible(
+                "The comment that it was merged with was merged with another since. Undo that first."
+            )
         _take_thanks_back(comment, merged_before)
     if comment.merged_into_id is not None:
         _give_thanks(comment, comment.merged_into_id)

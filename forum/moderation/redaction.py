@@ -13,11 +13,10 @@ from forum.discussion.comment import Comment, CommentRevision, Presence
 from forum.discussion.event import Event
 from forum.discussion.kept import KeptComment
 from forum.discussion.redacted import MARK, pattern_of, says
-from forum.discussion.report import Report
 from forum.discussion.rights import is_staff
 from forum.moderation.decisions import NotPossible, Stale, begin
 from forum.moderation.digest import KIND
-from forum.notifications.notice import WORDS_GONE, rewrite
+from forum.notifications.notice import WORDS_GONE, rewrite, rewrite_quotes
 from forum.outbox.message import Message
 from forum.text.markdown import Rejected, Rendered, render_comment
 
@@ -112,6 +111,7 @@ def settle_words(comment: Comment, before: Mapping[CommentRevision, str]) -> Non
         return
     db.session.flush()
     rewrite(_subjects(comment), changed)
+    rewrite_quotes(comment.author_id, changed)
     for old, new in changed.items():
         kept = (KeptComment.comment_id == comment.id) & (KeptComment.source == old)
         db.session.execute(_quietly(update(KeptComment).where(kept).values(source=new)))
@@ -134,13 +134,10 @@ def _revisions(comment: Comment) -> list[CommentRevision]:
 
 def _subjects(comment: Comment) -> list[str]:
     """Return what the notices are about that may have words of a comment in them."""
-    answers = db.session.scalars(select(Comment.id).where(Comment.answers_id == comment.id))
     events = db.session.scalars(select(Event.id).where(Event.comment_id == comment.id))
-    reports = db.session.scalars(select(Report.id).where(Report.comment_id == comment.id))
     return [
-        *(f"comment:{row_id}" for row_id in [comment.id, *answers]),
+        f"comment:{comment.id}",
         *(f"event:{row_id}" for row_id in events),
-        *(f"report:{row_id}" for row_id in reports),
     ]
 
 

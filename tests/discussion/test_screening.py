@@ -122,6 +122,16 @@ def test_the_same_words_are_refused_for_six_minutes(moment: time_machine.Travell
     assert cast.reader.comment(cast.slug, "I said it once.").status_code == 303
 
 
+def test_the_same_words_are_refused_for_as_long_as_the_admin_says(
+    moment: time_machine.Traveller, cast: Cast
+) -> None:
+    setting(cast, "same_text_minutes", 1440)
+    cast.reader.comment(cast.slug, "I said it once.")
+    for hours, status in ((23, 429), (1, 303)):
+        moment.shift(timedelta(hours=hours))
+        assert cast.reader.comment(cast.slug, "I said it once.").status_code == status
+
+
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
 def test_staff_write_as_fast_as_they_like(cast: Cast, role: Role) -> None:
     for person in (cast.author, cast.person(role.value, role)):

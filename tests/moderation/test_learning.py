@@ -187,6 +187,20 @@ def test_a_word_that_was_taken_out_is_unlearned_at_once(scene: Scene, cast: Cast
     assert learned(cast) == 1
 
 
+def test_a_word_that_was_taken_out_is_gone_also_while_nothing_is_learned(scene: Scene, cast: Cast) -> None:
+    decided(cast, many(40, 40))
+    learned(cast)
+    assert "casino" in cast.author.get("/moderation/learned").text
+    with cast.app.app_context():
+        change_setting("learns", False)
+        holding = CommentRevision.source.contains("casino")
+        first = db.session.scalars(select(CommentRevision.comment_id).where(holding)).first()
+        db.session.add(Event(at=clock.now(), act="redact", comment_id=first, actor_id=cast.author.user_id))
+        db.session.commit()
+    assert learned(cast) == 1
+    assert "casino" not in cast.author.get("/moderation/learned").text
+
+
 def test_what_is_in_force_is_read_once_by_a_process(scene: Scene, cast: Cast) -> None:
     decided(cast, many(40, 40))
     learned(cast)

@@ -501,6 +501,7 @@ def _wrong_waits() -> list[str]:
             Comment.id,
             Comment.presence,
             Comment.ban_id,
+            Comment.merged_into_id,
             Comment.shown_number,
             Comment.open_reports,
             Comment.waits_for,
