@@ -98,7 +98,7 @@ WHO_WRITES = (
     Kind(
         "close-age",
         "Close a discussion {days} after its essay was published",
-        "By the date, nothing has to run. A discussion that somebody reopens stays open.",
+        "By the date, nothing has to run. A discussion that somebody reopens after that day stays open.",
         numbers={"days": Number("Days", 1, 3_650, 60, "day")},
         others={"note": ""},
     ),
