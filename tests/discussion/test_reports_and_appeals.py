@@ -247,6 +247,7 @@ def test_an_appeal_shows_to_both_exactly_what_was_judged_and_what_is_newer(cast:
     assert "The words above are those that were judged." in words(cast.newcomer.get(address))
     empty = cast.newcomer.post(f"{address}/appeal", {"words": ""})
     assert "These are the words that were judged: Buy my boats. Reason: Spam" in words(empty)
+    assert "You can ask once for each decision, within 14 days." in words(empty)
     appeal(cast.newcomer, comment)
     for page in (cast.author.get("/moderation"), cast.author.get(address)):
         assert "These are the words that were judged." in words(page)

@@ -1,5 +1,6 @@
 """Every address × method × role: who gets in, who is refused, and that a refused request changes nothing."""
 
+import re
 from hashlib import sha256
 
 import pytest
@@ -239,6 +240,10 @@ def test_who_may_gets_in_at_every_address_and_nothing_breaks(cast: Cast, role: s
         answer = ask(visitor_for(cast, role), method, rule, values)
         assert answer.status_code < 500, f"{role}: {method} {rule} answered {answer.status_code}"
         assert not is_refusal(answer, method, role), f"{role}: {method} {rule} answered {answer.status_code}"
+        is_page = answer.mimetype == "text/html"
+        assert not is_page or not re.search(r"{[{%]", answer.text), (
+            f"{role}: {method} {rule} shows template code"
+        )
 
 
 def routes_of(app: Flask) -> set[tuple[str, str]]:
