@@ -159,7 +159,8 @@ def _hour(essay: Essay, hour: float) -> datetime:
 def _post(stage: Stage, said: Said, words: str) -> None:
     parent = said.parent.posted if said.parent else None
     token = f"demo-{next(stage.numbers)}"
-    said.comment = post_comment(said.by, said.essay, render_comment(words), token, parent)
+    seen = parent.newest_number if parent else None
+    said.comment = post_comment(said.by, said.essay, render_comment(words), token, parent, seen=seen)
 
 
 def _approve_if_held(moderator: User, said: Said) -> None:

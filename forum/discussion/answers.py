@@ -14,7 +14,7 @@ from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
 from forum.discussion.judged import judged_on
 from forum.discussion.outcome import KEPT
 from forum.discussion.report import Report
-from forum.discussion.rights import may_read_newest, may_see
+from forum.discussion.rights import is_staff, may_read_newest, may_see
 from forum.discussion.thread import SHOWN_DEPTH, page_with
 from forum.discussion.waiting import old_text_stays
 from forum.essays.essay import Essay
@@ -136,12 +136,19 @@ def forget_draft(comment: Comment, essay: Essay) -> None:
 
 
 def posted_words(comment: Comment, essay: Essay) -> str:
-    """Return what became of a writer's words, in a sentence."""
+    """Return what became of a writer's words, in a sentence; staff hear what still waits above them."""
     if comment.newest.verdict == Verdict.ACCEPTED:
-        return "Your comment is posted."
+        return f"Your comment is posted.{_left_waiting(comment, essay)}"
     if comment.visible:
         return old_text_stays(essay)
     return f"Your comment is waiting for {essay.author.name}. Only you can see it."
+
+
+def _left_waiting(comment: Comment, essay: Essay) -> str:
+    if comment.answers_id is None or not is_staff(person(), essay, clock.now()):
+        return ""
+    waits = db.session.get_one(Comment, comment.answers_id).needs_verdict
+    return " What it answers has words that still wait for a decision." if waits else ""
 
 
 def done(comment: Comment, essay: Essay, sentence: str) -> Answer:

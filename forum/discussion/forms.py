@@ -36,7 +36,17 @@ class CommentForm(WordsForm, WishesForm):
     name = name_field(optional=True)
     email = address_field(is_new=True)
     parent_id = HiddenField(filters=[lambda value: one_line(value)[:20]])
+    parent_seen = HiddenField(filters=[lambda value: one_line(value)[:40]])
     form_token = HiddenField(filters=[lambda value: one_line(value)[:64] or None])
+
+    @property
+    def seen(self) -> int | None:
+        """Return the number of the answered comment's wording that stood on the page of the form, as it says itself.
+
+        A script may have moved the form to another comment since: the field names the one that it is about.
+        """
+        row_id, _, number = (self.parent_seen.data or "").partition(":")
+        return row_number(number) if row_id and row_id == self.parent_id.data else None
 
     @property
     def names_writer(self) -> bool:

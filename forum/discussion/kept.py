@@ -15,10 +15,10 @@ from forum.discussion.answers import forget_draft, posted_words
 from forum.discussion.comment import Comment
 from forum.discussion.posting import (
     first_wording,
+    lock_comment,
     lock_discussion,
     post_comment,
     posted_before,
-    writer_of,
 )
 from forum.discussion.refusals import why_not, why_thread_closed
 from forum.discussion.rights import Act, rights
@@ -76,8 +76,10 @@ def post_kept(user: User, kept: str = "") -> str | None:
     if row is None:
         return None
     parent = db.session.get(Comment, row.parent_id) if row.parent_id else None
-    essay_id = parent.essay_id if parent is not None else row.essay_id  # the thread may have been moved since
-    lock_discussion(user.id, essay_id, writer_of(row.parent_id or 0))
+    if parent is not None:
+        lock_comment(parent, user.id)
+    else:
+        lock_discussion(user.id, row.essay_id)
     db.session.refresh(row)
     if row.comment_id is not None:
         return f"/comments/{row.comment_id}"
@@ -85,7 +87,7 @@ def post_kept(user: User, kept: str = "") -> str | None:
         if first_wording(earlier).source == row.source:
             return earlier.address
         row.form_token = secrets.token_urlsafe(16)
-    essay = db.session.get_one(Essay, essay_id)
+    essay = parent.essay if parent is not None else db.session.get_one(Essay, row.essay_id)
     now = clock.now()
     may = rights(user, essay, parent, now)
     if (Act.REPLY if parent else Act.COMMENT) not in may:

@@ -12,6 +12,7 @@ from sqlalchemy.orm.util import identity_key
 from forum import clock
 from forum.accounts.user import User, lock_users
 from forum.database import db, insert_unless_there
+from forum.discussion.accepting import accept
 from forum.discussion.change import Watch
 from forum.discussion.comment import (
     MAX_DEPTH,
@@ -23,8 +24,8 @@ from forum.discussion.comment import (
     is_in_edit_window,
     state_word,
 )
-from forum.discussion.event import Event, note_event
-from forum.discussion.outcome import KEPT, answer_reports, overturn_reports, tell_reporters
+from forum.discussion.event import note_event
+from forum.discussion.outcome import tell_reporters
 from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import brings_back_redacted
 from forum.discussion.report import Appeal
@@ -47,9 +48,21 @@ def lock_discussion(author_id: int, essay_id: int, *others: int | None) -> None:
     writes such rows waits for it here, not later with the essay in their hands.
     """
     lock_users(User.id.in_({author_id, *others} - {None}))
-    discussion = select(Essay).where(Essay.id == essay_id)
-    locked = discussion.with_for_update(of=Essay, key_share=True)
-    db.session.scalar(locked.execution_options(populate_existing=True))
+    _lock_essay(essay_id)
+
+
+def lock_comment(comment: Comment, *others: int | None) -> None:
+    """Take the row locks of a change of one comment, as lock_discussion() does, and read it afresh.
+
+    It may be moved while others are waited for: the discussion that is locked is the one that it is in then.
+    """
+    lock_users(User.id.in_({comment.author_id, *others} - {None}))
+    db.session.refresh(comment, ["essay_id"])
+    locked_id = None
+    while locked_id != comment.essay_id:
+        locked_id = comment.essay_id
+        _lock_essay(locked_id)
+        db.session.refresh(comment, with_for_update={"of": Comment})
 
 
 def posted_before(author: User, form_token: str) -> Comment | None:
@@ -70,10 +83,18 @@ def first_wording(comment: Comment) -> CommentRevision:
 
 
 def post_comment(
-    author: User, essay: Essay, words: Rendered, form_token: str, parent: Comment | None = None
+    author: User,
+    essay: Essay,
+    words: Rendered,
+    form_token: str,
+    parent: Comment | None = None,
+    *,
+    seen: int | None = None,
 ) -> Comment:
     """Add a comment, or a reply to `parent`, shown or held as the screening says. The caller holds the locks.
 
+    `seen` is the number of the parent's wording that the author was shown: staff who answer words that wait
+    accept them.
     Raises: Refused, for the writer, when they post too fast or repeat themselves.
     """
     now = clock.now()
@@ -104,7 +125,8 @@ def post_comment(
     set_committed_value(comment, "shown", None if causes else revision)
     if parent is not None:
         change_counters(Comment, parent.id, replies=Comment.replies + 1)
-        _accept_when_staff_answers(author, essay, parent)
+        if seen == parent.newest_number and is_staff(author, essay, now):
+            _accept_what_is_answered(author, parent)
     note_event("post", author, comment, revision)
     settle(comment, is_news=True)
     return comment
@@ -277,6 +299,12 @@ def change_counters(model: type[User] | type[Essay] | type[Comment], *row_ids: i
             db.session.expire(loaded, list(values))
 
 
+def _lock_essay(essay_id: int) -> None:
+    discussion = select(Essay).where(Essay.id == essay_id)
+    locked = discussion.with_for_update(of=Essay, key_share=True)
+    db.session.scalar(locked.execution_options(populate_existing=True))
+
+
 def _causes_for_edit(
     author: User, essay: Essay, comment: Comment, words: Rendered, now: datetime
 ) -> frozenset[str]:
@@ -295,27 +323,18 @@ def _causes_for_edit(
     return frozenset(cause.value for cause in causes)
 
 
-def _accept_when_staff_answers(actor: User, essay: Essay, parent: Comment) -> None:
-    """Accept a held comment that its essay's moderator answers: who answers has read and kept it."""
+def _accept_what_is_answered(actor: User, parent: Comment) -> None:
+    """Accept words that wait when staff who were shown them answer: they have read and kept them."""
     newest = parent.newest
-    if newest.verdict != Verdict.HELD or parent.presence != Presence.LIVE:
+    if parent.presence != Presence.LIVE or not parent.needs_verdict:
         return
-    if not is_staff(actor, essay, clock.now()):
-        return
-    appeals = select(Appeal).where(Appeal.comment_id == parent.id, Appeal.decided_at.is_(None))
-    appeal = db.session.scalar(appeals)
-    watch, from_state = Watch(parent, newest, appeal), state_word(parent, newest)
+    watch, from_state = Watch(parent, newest, parent.shown), state_word(parent, newest)
     waited = waited_seconds(parent)
-    newest.verdict = Verdict.ACCEPTED
-    parent.shown_number = newest.number
-    if appeal is not None:
-        appeal.decided_at, appeal.outcome = clock.now(), "overturned"
-        overturn_reports(db.session.get_one(Event, appeal.event_id), watch)
-    answer_reports(parent, watch, KEPT)
+    act = accept(parent, watch)
     db.session.flush()
     db.session.expire(parent, ["shown"])
     settle(parent, is_news=True, decided_by=actor)
-    event = note_event("approve", actor, parent, newest, watch, from_state=from_state, waited_seconds=waited)
+    event = note_event(act, actor, parent, newest, watch, from_state=from_state, waited_seconds=waited)
     tell_reporters(event, parent)
 
 

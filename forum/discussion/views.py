@@ -35,6 +35,7 @@ from forum.discussion.posting import (
     bump_threads_that_name,
     edit_comment,
     first_wording,
+    lock_comment,
     lock_discussion,
     post_comment,
     posted_before,
@@ -219,7 +220,7 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
         why = why_thread_closed(parent) or why_not(user, essay, clock.now())
         return compose(form, essay, 403, [why])
     try:
-        comment = post_comment(user, essay, words, form_token, parent)
+        comment = post_comment(user, essay, words, form_token, parent, seen=form.seen)
         db.session.commit()
     except Refused as refusal:
         return compose(form, essay, 429, [str(refusal)], retry_after=refusal.retry_after)
@@ -304,8 +305,7 @@ def _fetch(comment_id: int, act: Act) -> tuple[Comment, Essay, User]:
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)
-    lock_discussion(comment.author_id, comment.essay_id, user.id)
-    db.session.refresh(comment, with_for_update={"of": Comment})
+    lock_comment(comment, user.id)
     now = clock.now()
     may = rights(user, comment.essay, comment, now)
     if act not in may and user.standing(now) == Standing.WARNED:

@@ -212,12 +212,13 @@ def test_a_stranger_keeps_twenty_an_hour_and_then_has_the_words_back(cast: Cast)
     assert rows_of(cast, KeptComment) == 20
 
 
-def test_an_authors_kept_reply_accepts_what_it_answers(cast: Cast) -> None:
+def test_an_authors_kept_reply_leaves_what_it_answers_waiting(cast: Cast) -> None:
     held = comment_id(cast.newcomer.comment(cast.slug, "The harbour is older."))
     kept = keep(cast.stranger, cast, "So it is.")
     cast.change(KeptComment, kept_id(cast), parent_id=held)
     cast.author.post("/sign-in/kept", {"kept": kept})
-    assert revision(cast, held, 1).verdict == "accepted"
+    assert rows_of(cast, Comment) == 2
+    assert revision(cast, held, 1).verdict == "held"
 
 
 def keep(visitor: Visitor, cast: Cast, body: str, parent: int | None = None, **data: str) -> str:

@@ -1,5 +1,7 @@
 """Posting, withdrawing, thanking, and who sees what of it: the rows of the state table that need no decision."""
 
+import re
+
 import pytest
 
 from forum.accounts.user import Role, User
@@ -141,9 +143,12 @@ def test_the_subscription_at_the_time_of_posting_stays_with_the_comment(cast: Ca
     assert "supporter" in words(cast.stranger.get(f"/comments/{after}")).replace("As a supporter.", "")
 
 
-def test_the_author_answering_a_held_comment_accepts_it(cast: Cast) -> None:
+def test_the_author_answering_a_held_comment_on_its_page_accepts_it(cast: Cast) -> None:
     held = comment_id(cast.newcomer.comment(cast.slug, "The harbour is older."))
-    answer = comment_id(cast.author.comment(cast.slug, "So it is.", held))
+    assert seen_on_page(cast.newcomer, held) is None
+    answer = comment_id(
+        cast.author.comment(cast.slug, "So it is.", held, parent_seen=seen_on_page(cast.author, held))
+    )
     assert cast.read(Comment, held).visible
     assert history(cast, held) == [("post", "", "held", 1), ("approve", "held", "accepted", 1)]
     assert last_event(cast, held).actor_id == cast.author.user_id
@@ -160,13 +165,33 @@ def test_another_reader_cannot_answer_a_held_comment(cast: Cast) -> None:
     assert rows_of(cast, Comment) == 1
 
 
-def test_the_author_answering_a_late_edit_accepts_the_new_text(cast: Cast) -> None:
+def test_an_answer_does_not_accept_words_that_its_writer_was_not_shown(cast: Cast) -> None:
+    held = comment_id(cast.newcomer.comment(cast.slug, "The harbour is older."))
+    other = comment_id(cast.person("other newcomer").comment(cast.slug, "The pier is older still."))
+    seen = seen_on_page(cast.author, held)
+    cast.newcomer.post(f"/comments/{held}/edit", {"body": "Cheap watches here."})
+    for row, about in ((held, seen), (held, ""), (held, f"{other}:2"), (other, seen)):
+        answer = cast.author.comment(cast.slug, f"About {row}, {about}.", row, parent_seen=about)
+        assert answer.status_code == 303
+        assert not cast.read(Comment, row).visible
+        assert "has words that still wait for a decision" in words(cast.author.get("/essays/on-tides"))
+    assert "Cheap watches" not in cast.stranger.get("/essays/on-tides").text
+    assert len(history(cast, held)) == 2
+
+
+def test_a_late_edit_is_accepted_by_an_answer_to_it_and_not_by_one_to_the_old_text(cast: Cast) -> None:
     comment = comment_id(cast.reader.comment(cast.slug, "An old text."))
     cast.other_reader.comment(cast.slug, "An answer.", comment)
     cast.reader.post(f"/comments/{comment}/edit", {"body": "A new text."})
-    cast.author.comment(cast.slug, "Well said.", comment)
+    cast.author.comment(cast.slug, "So the old one said.", comment)
+    assert "A new text." not in words(cast.stranger.get(f"/comments/{comment}"))
+    seen = seen_on_page(cast.author, comment)
+    form = {"body": "Well said.", "parent_id": comment, "parent_seen": seen, "preview": "1"}
+    assert f'name="parent_seen" value="{seen}"' in cast.author.post("/essays/on-tides/comments", form).text
+    cast.author.comment(cast.slug, "Well said.", comment, parent_seen=seen)
     assert "A new text." in words(cast.stranger.get(f"/comments/{comment}"))
     assert history(cast, comment)[-1] == ("approve", "held", "accepted", 2)
+    assert cast.read(Comment, comment).edited_at is not None
 
 
 def test_a_withdrawn_comment_with_replies_leaves_a_placeholder(cast: Cast) -> None:
@@ -287,7 +312,7 @@ def test_a_hidden_comment_shows_its_writer_the_reason(cast: Cast) -> None:
 def test_every_act_that_writes_an_event_has_words_for_the_log(cast: Cast) -> None:
     comment = comment_id(cast.newcomer.comment(cast.slug, "The harbour is older."))
     cast.newcomer.post(f"/comments/{comment}/edit", {"body": "The harbour is newer."})
-    cast.author.comment(cast.slug, "So it is.", comment)
+    cast.author.comment(cast.slug, "So it is.", comment, parent_seen=f"{comment}:2")
     cast.newcomer.post(f"/comments/{comment}/withdraw")
     acts = [row[0] for row in history(cast, comment)]
     assert acts == ["post", "edit", "approve", "withdraw"]
@@ -301,6 +326,12 @@ def test_presence_never_returns_from_withdrawn(cast: Cast) -> None:
         data = {"body": "Back again.", "words": "Please.", "reason": "spam"}
         assert cast.reader.post(f"/comments/{comment}/{act}", data).status_code == 403, act
     assert cast.read(Comment, comment).presence == Presence.WITHDRAWN
+
+
+def seen_on_page(visitor: Visitor, comment: int) -> str | None:
+    """Return what the reply form on a comment's page says that its viewer was shown."""
+    found = re.search(r'name="parent_seen" value="([^"]*)"', visitor.get(f"/comments/{comment}").text)
+    return found[1] if found else None
 
 
 def user(visitor: Visitor) -> int:

@@ -92,7 +92,7 @@ def _answered_while_hidden(cast: Cast, number: int) -> None:
     row = _held(cast, number)
     hidden, answer = at_once(
         lambda: _decide(cast.moderator, row, "hide"),
-        lambda: cast.author.comment(cast.slug, f"I answer {number}.", row),
+        lambda: cast.author.comment(cast.slug, f"I answer {number}.", row, parent_seen=f"{row}:1"),
     )
     assert hidden.status_code in (303, 409)
     assert answer.status_code in (303, 409)
