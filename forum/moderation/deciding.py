@@ -149,7 +149,8 @@ def sentence_of(event: Event) -> str:
     if event.comment is not None:
         return decision_words(event, event.comment)
     if event.person is not None:
-        also = f" and removed {_comments(event.parts)}" if event.parts else ""
+        did = "brought back" if event.act == "unban" else "removed"
+        also = f" and {did} {_comments(event.parts)}" if event.parts else ""
         return f"{ON_PEOPLE.get(event.act, ACTS.get(event.act, event.act))} {event.person.name}{also}."
     if event.parts or event.act in ON_MANY:
         return ON_MANY.get(event.act, "Changed {}.").format(_comments(event.parts))
@@ -196,6 +197,10 @@ def decision_words(event: Event, comment: Comment) -> str:
             return f"Took the author’s pick from {about}."
         case "close-thread" | "reopen-thread":
             return f"{'Closed' if event.act == 'close-thread' else 'Reopened'} the thread of {about}."
+        case "merge":
+            return f"Merged {about} with another."
+        case "redact":
+            return f"Blacked out words in {about}."
         case _:
             return f"{ACTS.get(event.act, event.act)} {about}."
 
@@ -203,21 +208,46 @@ def decision_words(event: Event, comment: Comment) -> str:
 def _undone_sentence(made: Event) -> str:
     """Return what an undo brought back, as a sentence for who did it."""
     if made.comment is not None:
-        return undone_words(made.comment, made.comment.essay)
+        return f"Undone. {_undone_on_comment(_undone_act(made)[0], made.comment)}"
     if made.person is not None:
-        also = f" {_comments(made.parts)} came back." if made.parts else ""
-        return f"Undone. Nothing of it holds for {made.person.name} any more.{also}"
+        return f"Undone. {made.person.name} is as before.{_undone_parts(made)}"
     essay = db.session.get(Essay, made.essay_id) if made.essay_id is not None else None
     if made.parts or essay is None:
         return f"Undone. {_comments(made.parts)} {'is' if made.parts == 1 else 'are'} as before."
-    return undone_words(None, essay)
-
-
-def undone_words(comment: Comment | None, essay: Essay) -> str:
-    if comment is not None:
-        return f"Undone. {comment.author.name}’s comment is as it was. {_state_words(comment)}"
     state = "open" if closing_of(essay, clock.now()) is None else "closed"
     return f"Undone. The discussion of {essay.title} is {state} again."
+
+
+def _undone_act(made: Event) -> tuple[str, bool]:
+    """Return the act that an undo is about in the end, and whether it is in force again."""
+    event, in_force = made, True
+    while event.undoes_id is not None:
+        event, in_force = db.session.get_one(Event, event.undoes_id), not in_force
+    return event.act, in_force
+
+
+def _undone_on_comment(act: str, comment: Comment) -> str:
+    name = comment.author.name
+    match act:
+        case "pin" | "unpin":
+            return f"{name}’s comment is {'pinned again' if comment.pinned_at else 'not pinned any more'}."
+        case "feature" | "unfeature":
+            state = "the author’s pick again" if comment.featured_at else "not the author’s pick any more"
+            return f"{name}’s comment is {state}."
+        case "close-thread" | "reopen-thread":
+            return f"The thread of {name}’s comment is {'closed' if comment.closed_at else 'open'} again."
+        case _:
+            return f"{name}’s comment is as it was. {_state_words(comment)}"
+
+
+def _undone_parts(made: Event) -> str:
+    """Return what became of the comments of an act on a person that was undone."""
+    if not made.parts:
+        return ""
+    act, in_force = _undone_act(made)
+    is_hidden = in_force if act == "ban" else not in_force
+    removed = "is removed again" if made.parts == 1 else "are removed again"
+    return f" {_comments(made.parts)} {removed if is_hidden else 'came back'}."
 
 
 def _comments(count: int) -> str:

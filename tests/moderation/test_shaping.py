@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,6 +48,36 @@ def test_an_undo_that_pins_again_takes_back_first_what_was_pinned_since(scene: S
     with_later = {"with_later": "yes"}
     assert scene.cast.author.post(f"/moderation/undo/{down}", with_later).status_code == 303
     assert pinned(scene) == [first]
+
+
+@pytest.mark.kinds("sqlite")
+def test_what_was_done_and_undone_is_told_as_it_is(scene: Scene) -> None:
+    author, row, other = scene.cast.author, scene.shown(), scene.shown("The same in other words.")
+    post = partial(author.post, headers=JSON)
+    for verb, done, undone, again in (
+        ("pin", "Pinned {}.", "{} is not pinned any more.", "{} is pinned again."),
+        (
+            "feature",
+            "Marked {} as the author’s pick.",
+            "{} is not the author’s pick any more.",
+            "{} is the author’s pick again.",
+        ),
+        (
+            "close-thread",
+            "Closed the thread of {}.",
+            "The thread of {} is open again.",
+            "The thread of {} is closed again.",
+        ),
+        ("merge", "Merged {} with another.", "{} is as it was. Readers see it.", None),
+        ("redact", "Blacked out words in {}.", "{} is as it was. Readers see it.", None),
+    ):
+        sent = {"revision": 1, "reason": "private", "note": "", "target": str(other), "words": "at once"}
+        made = post(f"/moderation/comments/{row}/{verb}", sent).json
+        told = [made["sentence"]]
+        for _ in range(2 if again else 1):
+            made = post(f"/moderation/undo/{made['event']}").json
+            told.append(made["sentence"].removeprefix("Undone. "))
+        assert told == [words.format("reader’s comment") for words in (done, undone, again) if words]
 
 
 def test_picks_have_a_page_of_their_own_once_there_are_any(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """Taking back what was decided: many at once, people, an act with what followed, and what stands in the way."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -120,12 +121,21 @@ def test_a_ban_is_taken_back_from_the_log_with_all_that_it_hid_and_done_again(
     assert scene.undo(cast.admin, part).status_code == 409
     assert scene.undo(cast.moderator, done["event"]).status_code == 403
     taken_back = cast.admin.post(f"/moderation/undo/{done['event']}", headers=JSON).json
+    assert taken_back["sentence"] == "Undone. reader is as before. 2 comments came back."
     assert ([scene.state(row) for row in rows], scene.public()) == (before, page)
     assert cast.read(User, cast.reader.user_id).banned_at is None
     assert _told(cast, cast.reader) == []
-    assert scene.undo(cast.admin, taken_back["event"]).status_code == 303
+    again = cast.admin.post(f"/moderation/undo/{taken_back['event']}", headers=JSON).json
+    assert again["sentence"] == "Undone. reader is as before. 2 comments are removed again."
     assert [cast.read(Comment, row).presence for row in rows] == [Presence.HIDDEN] * 2
     assert cast.read(User, cast.reader.user_id).standing_reason == "Advertising."
+    cast.admin.post(f"/moderation/people/{cast.reader.user_id}/unban", {"reason": "They apologised."})
+    desk = cast.admin.get("/moderation")
+    assert "Lifted the ban on reader and brought back 2 comments." in words(desk)
+    lifted = int(re.findall(r'action="/moderation/undo/(\d+)"', desk.text)[0])
+    assert "2 comments are removed again." in words(
+        cast.admin.post(f"/moderation/undo/{lifted}", follow_redirects=True)
+    )
     assert scene.undo(cast.admin, done["event"]).status_code == 303
     assert ([scene.state(row) for row in rows], scene.public()) == (before, page)
 
