@@ -16,5 +16,6 @@ async function look() {
   link.href = document.querySelector("[data-desk]").dataset.desk;
   link.dataset.show = "";
   link.textContent = "Show them";
+  document.querySelector("[data-waited]")?.remove(); // it stands in its place
   line.replaceChildren(`${more} more arrived. `, link);
 }

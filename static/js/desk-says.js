@@ -25,8 +25,8 @@ export function count(left, cards, way) {
     for (const part of card.dataset.parts.trim().split(" ")) change(document.querySelector(`.rail a[href$="cause=${part}"] .rail__count`), way);
   }
   for (const one of document.querySelectorAll("[data-matching]")) change(one, way * cards.length);
-  // Once the first card has left, how long the oldest has waited is not known here; what arrived still is.
-  if (cards.some((card) => card.parentElement.dataset.place === "0")) document.querySelector("[data-arrivals]:not([data-more])")?.replaceChildren();
+  // Once the first card has left, how long the oldest has waited is not known here.
+  if (cards.some((card) => card.parentElement.dataset.place === "0")) document.querySelector("[data-waited]")?.remove();
   if (left === undefined) return;
   const words = left.toLocaleString("en");
   for (const one of document.querySelectorAll("[data-left]")) one.textContent = `${words} ${left === 1 ? "comment" : "comments"}.`;
