@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.comment import Comment
+from forum.discussion.comment import Comment, Presence
 from forum.discussion.event import Event
 from forum.moderation.batch import (
     Asked,
@@ -29,6 +29,7 @@ from forum.moderation.queue import (
     may_use_desk,
     moderated_comments,
     seen_waiting,
+    waiting_count,
 )
 from forum.moderation.undo import AT_ONCE, later_events, why_not_undo
 from forum.web import person, require, require_found, wants_json
@@ -126,12 +127,18 @@ def _decided(outcome: Outcome) -> Answer:
 
 
 def _as_json(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
-    """Return what was left as it is, for a script: `settled` is what nobody can decide about any more. One query."""
+    """Return what was left as it is, for a script. One query.
+
+    `settled` is what nobody can decide about any more, `gone` of these what nobody may read any more.
+    """
     ids = [one.comment_id for one in skipped]
-    there = db.select(Comment.id, Comment.waits_since, Comment.presence).where(Comment.id.in_(ids))
-    waiting = {row.id: row for row in db.session.execute(there.where(Comment.waits_since.is_not(None)))}
+    statement = db.select(Comment.id, Comment.waits_since, Comment.presence).where(Comment.id.in_(ids))
+    found = {row.id: row for row in db.session.execute(statement)}
+    waiting = {row.id for row in found.values() if row.waits_since is not None}
+    kept = {row.id for row in found.values() if row.presence in (Presence.LIVE, Presence.HIDDEN)}
     return [
-        {"id": one.comment_id, "why": one.why, "settled": one.comment_id not in waiting} for one in skipped
+        {"id": row_id, "why": why, "settled": row_id not in waiting, "gone": row_id not in kept}
+        for row_id, why in ((one.comment_id, one.why) for one in skipped)
     ]
 
 

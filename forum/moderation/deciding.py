@@ -281,6 +281,8 @@ def _ask_again(
             changed = get_template_attribute("moderation/_card.html", "changed")
             result |= {"revision": newest.number, "html": marked(newest) if may_read else ""}
             result |= {"changes": changed(changes) if changes else ""}
+        elif status == 409 and comment.waits_since is None:  # nobody can decide about it any more
+            result |= {"settled": True, "gone": not may_read, "left": waiting_count(user)}
         return jsonify(result), status
     page = render_template(
         "moderation/decision.html",

@@ -26,7 +26,7 @@ export function numberCards() {
 /** Take cards out of the list and return the one to go on with: the next that stays, else the last before. */
 export function leave(cards) {
   const list = all(), place = list.indexOf(cards[0]);
-  const stays = (card) => !cards.includes(card);
+  const stays = (card) => !cards.includes(card) && !isSettled(card);
   const next = place < 0 ? null : list.slice(place).find(stays) ?? list.slice(0, place).findLast(stays);
   for (const card of cards) {
     for (const opened of card.querySelectorAll(".card__decide details[open]")) opened.open = false;
@@ -69,10 +69,30 @@ export function reword(card, html, changes) {
   if (changes) body.insertAdjacentHTML("afterend", `<details class="card__changes" open><summary>What changed</summary>${changes}</details>`);
 }
 
+/** Disarm a card about which nobody can decide any more; it can be read until the next decision, but what was withdrawn cannot. */
+export function settle(card, isGone) {
+  card.dataset.settled = "";
+  for (const part of card.querySelectorAll("[data-decide], .card__decide, .card__pick")) part.remove();
+  if (isGone) {
+    reword(card, "");
+    const lines = document.querySelectorAll(`.lines a[href="/comments/${card.id.slice(5)}"]`);
+    for (const line of lines) line.parentElement.querySelector("p")?.remove();
+  }
+  showPicked();
+  return card;
+}
+
+/** Take out what was settled. */
+export function sweep() {
+  for (const card of all().filter(isSettled)) card.parentElement.remove();
+}
+
+const isSettled = (card) => "settled" in card.dataset;
+
 const boxes = () => [...document.querySelectorAll(".card__pick")];
 const matching = () => document.querySelector("#batch [name=all]")?.checked;
 
-export const picked = () => all().filter((card) => matching() || card.querySelector(".card__pick").checked);
+export const picked = () => boxes().filter((box) => matching() || box.checked).map((box) => box.closest(".card"));
 
 /** Return what is ticked: comments together with the wording that was seen. */
 export const ticks = () => boxes().filter((box) => box.checked).map((box) => box.value);

@@ -1,6 +1,6 @@
 // The moderation queue without page loads: decisions are sent, what is decided leaves the list, and keys press the buttons.
 
-import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, reword, showPicked, tick, ticks } from "./desk-cards.js";
+import { step, choose, current, leave, mark, numberCards, pick, pickAll, picked, putBack, reword, settle, showPicked, sweep, tick, ticks } from "./desk-cards.js";
 import { watch } from "./desk-arrivals.js";
 import { open, panelOf, remember } from "./desk-panels.js";
 import { count, say, tell } from "./desk-says.js";
@@ -69,8 +69,9 @@ function onClick(event) {
 async function decide(form, button) {
   const card = button.closest(".card") ?? form.closest(".card");
   const result = await send(form, button).catch(() => ({ error: notSent }));
-  for (const one of result.skipped ?? []) mark(document.getElementById(`card-${one.id}`), one.why);
-  if (result.error) return refuse(card, result);
+  if (!result.error) sweep();
+  const settled = (result.skipped ?? []).flatMap(passOver);
+  if (result.error) return refuse(card, result, settled);
   if (result.batch) return location.assign(result.batch);
   const panel = panelOf(button);
   remember(panel, form);
@@ -81,13 +82,13 @@ async function decide(form, button) {
   if (form.matches("[data-batch]")) form.reset();
   (leave(cards) ?? current())?.focus();
   tell(result.sentence, result);
-  count(result.left, cards, -1);
+  count(result.left, [...cards, ...settled], -1);
   if (!current()) await renew().catch(() => say(`${result.sentence} ${notLoaded}`));
 }
 
 /** Return the cards that a decision settles: one, all of a banned person, or what was picked and not passed over. */
 function leaving(card, form, button, result) {
-  const cards = [...document.querySelectorAll(".card")];
+  const cards = [...document.querySelectorAll(".card:not([data-settled])")];
   if (result.act === "ban") return button.value === "yes" ? cards.filter((one) => one.dataset.person === card.dataset.person) : [];
   if (!form.matches("[data-batch]")) return [card];
   const skipped = new Set((result.skipped ?? []).map((one) => `card-${one.id}`));
@@ -102,9 +103,17 @@ function stay(card, button, result) {
   tell(result.sentence, result);
 }
 
-/** Show on the card why nothing was decided, and the words as they are now. */
-function refuse(card, result) {
+/** Say on a card why it was passed over; return it if nobody can decide about it any more. */
+function passOver(one) {
+  const card = document.getElementById(`card-${one.id}`);
+  mark(card, one.why);
+  return card && one.settled ? settle(card, one.gone) : [];
+}
+
+/** Show on the card why nothing was decided, and the words as they are now; nobody can decide about those that are settled. */
+function refuse(card, result, settled = []) {
   waiting = [];
+  count(result.left, card && result.settled ? [settle(card, result.gone)] : settled, -1);
   if (!card) return tell(result.error);
   mark(card, result.error);
   if (result.revision) {
@@ -139,20 +148,22 @@ async function undo(form, button) {
 
 /** Send a form and return what came of it; a page that answers for nobody any more takes what was typed along. */
 async function send(form, button) {
-  const answer = await fetch(button.getAttribute("formaction") ?? form.getAttribute("action"), {
+  const answer = await fetch(addressOf(form, button), {
     method: "POST", body: new FormData(form, button), headers: { Accept: "application/json" },
   });
   const result = await answer.json();
   if ([400, 401, 403].includes(answer.status)) submit(form, button);
-  return answer.ok ? result : { error: notSent, ...result, status: answer.status };
+  return answer.ok ? result : { error: notSent, settled: answer.status === 404, ...result, status: answer.status };
 }
 
 /** Let the browser send a form: the answer to one that has expired keeps what was typed and sends it again. */
 function submit(form, button) {
   if (button.name) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: button.name, value: button.value }));
-  form.action = button.formAction;
+  form.action = addressOf(form, button);
   form.submit();
 }
+
+const addressOf = (form, button) => button.getAttribute("formaction") ?? form.getAttribute("action");
 
 /** Take the queue over as it is now, with its numbers and what was ticked, and go to the card of that id, else to where one was. */
 async function renew(id) {
