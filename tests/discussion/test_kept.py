@@ -2,21 +2,25 @@
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
 import time_machine
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from forum import clock
 from forum.accounts.password import hash_password
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.kept import KeptComment
 from forum.essays.essay import CommentPolicy, Essay
+from forum.moderation.decisions import hide
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.rows import JSON, revision, rows_of, sources
+from tests.moderation.stage import wait_for_locks
 
 PASSWORD = "a long enough password"
 
@@ -114,6 +118,22 @@ def test_a_kept_reply_is_posted_below_what_it_answers(cast: Cast) -> None:
     stranger = cast.stranger
     comment = comment_id(sign_in(stranger, cast.reader, keep(stranger, cast, "An answer to it.", parent)))
     assert cast.read(Comment, comment).parent_id == parent
+
+
+@pytest.mark.kinds("postgresql")
+def test_a_kept_reply_is_not_posted_below_what_was_hidden_at_the_same_moment(cast: Cast) -> None:
+    parent = comment_id(cast.other_reader.comment(cast.slug, "A remark that is unkind."))
+    kept, reader = keep(cast.stranger, cast, "An answer to it.", parent), cast.reader
+    with cast.app.app_context(), ThreadPoolExecutor(1) as pool:
+        people = lock_users(User.id.in_([cast.author.user_id, cast.other_reader.user_id]))
+        hide(people[0], db.session.get_one(Comment, parent), 1, "unkind", "")
+        posted = pool.submit(reader.post, "/sign-in/kept", {"kept": kept})
+        wait_for_locks(cast, 1)
+        db.session.commit()
+        page = reader.get(posted.result(10).headers["Location"])
+    assert "The comment you were answering has been removed." in words(page)
+    assert typed(page) == "An answer to it."
+    assert rows_of(cast, Comment) == 1
 
 
 def test_in_a_discussion_closed_meanwhile_the_words_come_back(cast: Cast) -> None:
