@@ -334,6 +334,8 @@ def _replaces_public_words(comment: Comment, newest: CommentRevision) -> bool:
     """Tell whether readers saw other words of this comment before, also such as reports folded since."""
     if comment.shown_number is not None:
         return comment.shown_number != newest.number
+    if newest.number == 1:
+        return False
     earlier = select(CommentRevision.id).where(
         CommentRevision.comment_id == comment.id,
         CommentRevision.number < newest.number,
