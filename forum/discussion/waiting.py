@@ -8,7 +8,7 @@ from forum.database import db
 from forum.discussion.comment import Cause, Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.reasons import said
-from forum.discussion.rights import decision_on
+from forum.discussion.rights import DECISIONS
 from forum.discussion.rules import why_it_waits
 from forum.essays.essay import Essay
 
@@ -16,6 +16,9 @@ LAST = 50
 """How many of an author's decisions the usual wait is taken from."""
 TOO_FEW = 5
 """With fewer decisions nothing is said of it."""
+
+UPHELD = "uphold"
+"""The act of who looked at an appeal and left all as it was."""
 
 
 def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, usually: str = "") -> str:
@@ -83,6 +86,15 @@ def _count(number: int, unit: str) -> str:
 
 
 def _removed(what: str, comment: Comment) -> str:
-    decision = decision_on(comment)
+    """Say who keeps words from readers and why; after another look with the reason that was given then. One query."""
+    decision = _last_word_on(comment)
     why = said(decision.reason, decision.note) if decision else ""
-    return f"{what} by the moderators: {why}" if why else f"{what} by the moderators."
+    words = f"{what} by the moderators: {why}" if why else f"{what} by the moderators."
+    return f"{words} Looked at again, and it stays." if decision and decision.act == UPHELD else words
+
+
+def _last_word_on(comment: Comment) -> Event | None:
+    about = (
+        (Event.comment_id == comment.id) & Event.act.in_((*DECISIONS, UPHELD)) & Event.is_undone.is_(False)
+    )
+    return db.session.scalar(select(Event).where(about).order_by(Event.id.desc()).limit(1))

@@ -18,7 +18,7 @@ from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
-from forum.discussion.rights import Act, is_editable, is_for_supporters, rights
+from forum.discussion.rights import Act, is_editable, is_for_supporters, rights, rights_towards
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import (
     Node,
@@ -228,10 +228,11 @@ def _waiting_parts(
 ) -> OwnParts:
     """Return a viewer's own comments that others do not see, for the places below what they answer.
 
-    One query, and one more where something waits: how long that usually takes.
+    One query, and one more where something waits: how long that usually takes. For each that was refused a few
+    more: why, and whether they may ask for another look.
     """
     parts: OwnParts = {}
-    waiting: dict[int, list[tuple[Node, str, bool, bool]]] = {}
+    waiting: dict[int, list[tuple[Node, str, set[Act]]]] = {}
     own = [
         (place, comment, is_closed)
         for comment, is_closed in unseen_comments_of(user, essay)
@@ -239,13 +240,24 @@ def _waiting_parts(
     ]
     usually = usual_wait(essay.author_id) if any(comment.waits_since for _, comment, _ in own) else ""
     for place, comment, is_closed in own:
-        may_edit = _may_edit(may, is_closed=is_closed) and is_editable(comment)
-        is_live = comment.presence == Presence.LIVE
         sentence = waiting_sentence(comment, essay, usually=usually)
-        waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, may_edit, is_live))
+        offered = _offered(user, essay, comment, may, is_closed=is_closed)
+        waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, offered))
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
     return parts
+
+
+def _offered(user: User, essay: Essay, comment: Comment, may: frozenset[Act], *, is_closed: bool) -> set[Act]:
+    """Return what somebody is offered beside words of theirs that others do not see. No query unless refused."""
+    offered: set[Act] = set()
+    if _may_edit(may, is_closed=is_closed) and is_editable(comment):
+        offered.add(Act.EDIT)
+    if comment.presence == Presence.LIVE:
+        offered.add(Act.WITHDRAW)
+    if comment.waits_since is None:
+        offered |= rights_towards(comment, user, essay, may, clock.now()) & {Act.APPEAL}
+    return offered
 
 
 def _place(comment: Comment, ids: list[int], top: int | None) -> int | None:

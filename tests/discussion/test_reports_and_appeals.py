@@ -13,7 +13,7 @@ from forum import clock
 from forum.accounts.user import Role
 from forum.database import db
 from forum.discussion.comment import Cause, Comment, Verdict
-from forum.discussion.report import Appeal, Report
+from forum.discussion.report import REASONS, Appeal, Report
 from forum.discussion.reporting import Weight
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, words
@@ -259,6 +259,21 @@ def test_an_appeal_shows_to_both_exactly_what_was_judged_and_what_is_newer(cast:
         assert "These words are newer than the decision; nobody has judged them." in words(page)
         assert "The words that were judged Buy my boats." in words(page)
         assert "Boats are lovely." in words(page)
+
+
+def test_in_place_a_writer_is_offered_another_look_and_reads_what_came_of_it(cast: Cast) -> None:
+    comment = decided(cast, "reject")
+    link, place = f'href="/comments/{comment}#appeal"', f"/essays/{cast.slug}"
+    assert link in cast.newcomer.get(place).text
+    own = words(cast.newcomer.get(f"/comments/{comment}"))
+    assert "It is read before it appears." in own
+    assert "the old one stays" not in own
+    appeal(cast.newcomer, comment)
+    assert link not in cast.newcomer.get(place).text
+    cast.author.post(f"/moderation/comments/{comment}/reject", {"revision": "1", "reason": "unkind"})
+    told = f"Not accepted by the moderators: {REASONS['unkind']}. Looked at again, and it stays. Only you"
+    assert told in words(cast.newcomer.get(place))
+    assert link not in cast.newcomer.get(place).text
 
 
 def test_an_appeal_and_a_restore_at_once_leave_no_appeal_behind(cast: Cast) -> None:
