@@ -16,7 +16,7 @@ from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event
 from forum.discussion.forms import row_number
-from forum.discussion.posting import lock_discussion
+from forum.discussion.posting import lock_comment, lock_discussion
 from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, is_staff, may_read_newest, may_see, rights
 from forum.essays.essay import Essay
@@ -87,18 +87,13 @@ def fetch_comment(comment_id: int, act: Act) -> tuple[Comment, User]:
     if not may_see(user, comment.essay, comment, clock.now()):
         abort(404)
     require(user is not None)
-    lock_comment(comment, user)
+    lock_comment(comment, user.id)
+    db.session.refresh(comment.newest)
     # Staff who come after the writer withdrew it are told so, by the decision.
     is_gone = comment.presence in (Presence.WITHDRAWN, Presence.ERASED)
     may = rights(user, comment.essay, comment, clock.now())
     require(act in may or (is_gone and act == Act.MODERATE and is_staff(user, comment.essay, clock.now())))
     return comment, user
-
-
-def lock_comment(comment: Comment, user: User) -> None:
-    lock_discussion(comment.author_id, comment.essay_id, user.id)
-    db.session.refresh(comment, with_for_update={"of": Comment})
-    db.session.refresh(comment.newest)
 
 
 def fetch_essay(essay_id: int) -> tuple[Essay, User]:

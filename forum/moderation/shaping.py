@@ -14,7 +14,7 @@ from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.posting import bump_thread
 from forum.essays.essay import Essay
 from forum.moderation.decisions import Act as BegunAct
-from forum.moderation.decisions import NotPossible, begin
+from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
 from forum.moderation.merging import settle_thanks
 from forum.moderation.moving import Stood, settle_places
 from forum.moderation.redaction import settle_words
@@ -45,19 +45,52 @@ class Shape:
 
 
 def pin(actor: User, comment: Comment) -> Event:
-    """Put a thread at the top of its discussion, in the place of one that was pinned before, or take it down again."""
+    """Put a thread at the top of its discussion, in the place of one that was pinned before.
+
+    Raises: NotPossible, when it is there.
+    """
+    if comment.pinned_at is not None:
+        raise NotPossible(f"It is pinned already. {_who_did(comment, 'pin')}".strip())
     act = begin(actor, comment)
-    comment.pinned_at = None if comment.pinned_at else clock.now()
-    if comment.pinned_at:
-        _take_down_others(act, comment)
-    return act.finish("pin" if comment.pinned_at else "unpin")
+    comment.pinned_at = clock.now()
+    _take_down_others(act, comment)
+    return act.finish("pin")
+
+
+def unpin(actor: User, comment: Comment) -> Event:
+    """Take a thread down again from the top of its discussion.
+
+    Raises: NotPossible, when it is not there.
+    """
+    if comment.pinned_at is None:
+        raise NotPossible(f"It is not pinned. {_who_did(comment, 'unpin')}".strip())
+    act = begin(actor, comment)
+    comment.pinned_at = None
+    return act.finish("unpin")
 
 
 def feature(actor: User, comment: Comment) -> Event:
-    """Mark a comment as the author's pick, or take the mark away again."""
+    """Mark a comment as the author's pick.
+
+    Raises: NotPossible, when it is marked.
+    """
+    if comment.featured_at is not None:
+        raise NotPossible(f"It is the author’s pick already. {_who_did(comment, 'feature')}".strip())
     act = begin(actor, comment)
-    comment.featured_at = None if comment.featured_at else clock.now()
-    return act.finish("feature" if comment.featured_at else "unfeature")
+    comment.featured_at = clock.now()
+    return act.finish("feature")
+
+
+def unfeature(actor: User, comment: Comment) -> Event:
+    """Take the mark of the author's pick away again.
+
+    Raises: NotPossible, when it is not marked.
+    """
+    if comment.featured_at is None:
+        raise NotPossible(f"It is not the author’s pick. {_who_did(comment, 'unfeature')}".strip())
+    act = begin(actor, comment)
+    comment.featured_at = None
+    return act.finish("unfeature")
 
 
 def close_thread(actor: User, comment: Comment, note: str) -> Event:
@@ -142,6 +175,16 @@ def finish_essay(
         take_out_of_force(undoes)
     bump_thread(essay.id)
     return event
+
+
+def _who_did(comment: Comment, act: str) -> str:
+    """Say who brought a comment into the state that somebody wants for it, for who came second."""
+    mine = (Event.comment_id == comment.id) & Event.act.in_(_OPPOSITES[act]) & Event.is_undone.is_(False)
+    last = db.session.scalar(select(Event).where(mine).order_by(Event.id.desc()).limit(1))
+    return f"{actor_name(last)} {DEEDS[act]}." if last is not None and last.act == act else ""
+
+
+_OPPOSITES = {act: pair for pair in (("pin", "unpin"), ("feature", "unfeature")) for act in pair}
 
 
 def _take_down_others(act: BegunAct, comment: Comment) -> None:

@@ -36,14 +36,26 @@ blueprint = Blueprint("shaping", __name__)
 
 @blueprint.post("/moderation/comments/<int:comment_id>/pin")
 def pin(comment_id: int) -> Answer:
-    """Pin a thread, or unpin it."""
+    """Pin a thread."""
     return decide(comment_id, "pin", None, shaping.pin, Act.PIN)
+
+
+@blueprint.post("/moderation/comments/<int:comment_id>/unpin")
+def unpin(comment_id: int) -> Answer:
+    """Take a pinned thread down again."""
+    return decide(comment_id, "unpin", None, shaping.unpin, Act.PIN)
 
 
 @blueprint.post("/moderation/comments/<int:comment_id>/feature")
 def feature(comment_id: int) -> Answer:
-    """Make a comment the author's pick, or not any more."""
+    """Make a comment the author's pick."""
     return decide(comment_id, "feature", None, shaping.feature, Act.FEATURE)
+
+
+@blueprint.post("/moderation/comments/<int:comment_id>/unfeature")
+def unfeature(comment_id: int) -> Answer:
+    """Let a comment be the author's pick no more."""
+    return decide(comment_id, "unfeature", None, shaping.unfeature, Act.FEATURE)
 
 
 @blueprint.post("/moderation/comments/<int:comment_id>/close-thread")

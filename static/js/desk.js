@@ -97,10 +97,18 @@ function leaving(card, form, button, result) {
 
 function stay(card, button, result) {
   const words = button.querySelector("span").firstChild;
-  if (button.dataset.other) [words.data, button.dataset.other] = [button.dataset.other, words.data];
+  if (button.dataset.other) become(button, words);
   else button.remove();
   card.focus();
   tell(result.sentence, result);
+}
+
+/** Let a button undo what it did: it has the other word and the other address. */
+function become(button, words) {
+  const address = button.getAttribute("formaction");
+  [words.data, button.dataset.other] = [button.dataset.other, words.data];
+  button.setAttribute("formaction", button.dataset.otherAction);
+  button.dataset.otherAction = address;
 }
 
 /** Say on a card why it was passed over; return it if nobody can decide about it any more. */

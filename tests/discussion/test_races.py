@@ -3,10 +3,14 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from forum.accounts.user import User, lock_users
+from forum.database import db
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.reaction import Reaction
 from forum.discussion.report import Appeal
@@ -14,6 +18,7 @@ from forum.essays.essay import Essay
 from forum.notifications.notice import Notice
 from tests.cast import Cast, Visitor, comment_id
 from tests.discussion.rows import history, rows_of, wrong_counters
+from tests.moderation.stage import wait_for_locks
 
 ROUNDS = 12
 Act = Callable[[], TestResponse]
@@ -45,6 +50,23 @@ def test_two_who_thank_and_report_each_other_do_not_wait_for_each_other(cast: Ca
         acts += [say(person, cast, f"Round {number}.") for person in people]
         together(acts)
     assert wrong_counters(cast.app, begun_with(cast)) == []
+
+
+@pytest.mark.kinds("postgresql")
+def test_a_change_of_what_was_moved_meanwhile_waits_for_its_new_discussion_alone(cast: Cast) -> None:
+    comment = comment_id(cast.reader.comment(cast.slug, "A kind remark."))
+    there, moderator = cast.essay("on-harbours", "On harbours"), cast.moderator
+    with cast.app.app_context(), ThreadPoolExecutor(2) as pool, db.engine.connect() as old:
+        old.execute(select(Essay.id).where(Essay.id == cast.essay_id).with_for_update())
+        lock_users(User.id == cast.reader.user_id)
+        db.session.execute(update(Comment).where(Comment.id == comment).values(essay_id=there))
+        acts = [
+            pool.submit(act_of(moderator, f"/moderation/comments/{comment}/feature", {})),
+            pool.submit(thank(cast.other_reader, comment)),
+        ]
+        wait_for_locks(cast, 2)
+        db.session.commit()
+        assert [act.result(10).status_code for act in acts] == [303, 303]
 
 
 def test_a_person_is_renamed_while_they_thank_and_moderate(cast: Cast) -> None:

@@ -1,5 +1,6 @@
 """What becomes of a comment when someone decides about it: every row of the table of states that is a moderator's."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from forum.discussion.comment import Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.report import REASONS
 from forum.essays.essay import Essay
+from forum.moderation.decisions import DEEDS
 from forum.site.settings import change_setting
 from tests.cast import Cast, Visitor, words
 from tests.moderation.stage import Scene
@@ -402,9 +404,36 @@ def test_pin_and_pick_are_put_on_and_taken_off(scene: Scene, cast: Cast) -> None
     scene.done(cast.author, row, "feature")
     assert "Pinned" in scene.public()
     assert "Author’s pick" in scene.public()
-    scene.done(cast.author, row, "pin")
-    scene.done(cast.author, row, "feature")
+    scene.done(cast.author, row, "unpin")
+    scene.done(cast.author, row, "unfeature")
     assert scene.public() == page
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "is_on", "is_off"),
+    [
+        (("pin", "Pin"), ("unpin", "Unpin"), "It is pinned already.", "It is not pinned."),
+        (
+            ("feature", "Author’s pick"),
+            ("unfeature", "Not my pick"),
+            "It is the author’s pick already.",
+            "It is not the author’s pick.",
+        ),
+    ],
+)
+def test_who_presses_the_same_button_second_changes_nothing_and_hears_who_was_first(
+    scene: Scene, cast: Cast, on: tuple[str, str], off: tuple[str, str], is_on: str, is_off: str
+) -> None:
+    row = scene.shown()
+    for (verb, label), says in ((on, is_on), (off, is_off)):
+        button = f'formaction="/moderation/comments/{row}/{verb}"'
+        for who in (cast.moderator, cast.author):
+            assert re.search(rf"{button}[^>]*><span>{label}<", who.get(f"/comments/{row}").text)
+        event, page = scene.done(cast.moderator, row, verb), scene.public()
+        second = scene.decide(cast.author, row, verb)
+        assert second.status_code == 409
+        assert f"{says} moderator {DEEDS[verb]}." in words(second)
+        assert (scene.last_event(row).id, scene.public()) == (event, page)
 
 
 def test_only_a_thread_that_readers_see_is_pinned(scene: Scene, cast: Cast) -> None:

@@ -41,7 +41,7 @@ def test_one_thread_is_pinned_and_the_next_takes_its_place(scene: Scene) -> None
 def test_an_undo_that_pins_again_takes_back_first_what_was_pinned_since(scene: Scene) -> None:
     first, second = scene.shown("The first thread."), scene.shown("The second thread.")
     scene.done(scene.cast.author, first, "pin")
-    down = scene.done(scene.cast.author, first, "pin")
+    down = scene.done(scene.cast.author, first, "unpin")
     scene.done(scene.cast.author, second, "pin")
     assert "author pinned it since." in words(scene.undo(scene.cast.author, down))
     assert pinned(scene) == [second]

@@ -409,7 +409,9 @@ MODERATORS: dict[str, tuple[int, Deed]] = {
     "spam": (3, _decide(decisions.mark_spam, WAITS | SEEN)),
     "restore": (8, _shape(decisions.restore, Act.MODERATE, REFUSED)),
     "pin": (3, _shape(shaping.pin, Act.PIN, SEEN & (Comment.depth == 0))),
+    "unpin": (1, _shape(shaping.unpin, Act.PIN, Comment.pinned_at.is_not(None))),
     "feature": (3, _shape(shaping.feature, Act.FEATURE, SEEN)),
+    "unfeature": (1, _shape(shaping.unfeature, Act.FEATURE, Comment.featured_at.is_not(None))),
     "close-thread": (2, _shape(shaping.close_thread, Act.MODERATE, Comment.depth == 0, note="Enough.")),
     "reopen-thread": (2, _shape(shaping.reopen_thread, Act.MODERATE, Comment.closed_at.is_not(None))),
     "move": (4, _move),
@@ -450,7 +452,8 @@ def _post(walk: Walk, _actor: User) -> None:
         lock_discussion(who.id, essay.id)
     if (Act.REPLY if parent else Act.COMMENT) not in rights(who, essay, parent, clock.now()):
         raise NotAllowed
-    post_comment(who, essay, walk.words(), f"form-{walk.texts}", parent)
+    seen = parent.newest_number if parent else None
+    post_comment(who, essay, walk.words(), f"form-{walk.texts}", parent, seen=seen)
 
 
 def _edit(walk: Walk, _actor: User) -> None:
