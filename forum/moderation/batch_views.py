@@ -170,6 +170,7 @@ def _ask(form: ManyForm, items: Sequence[Item]) -> Answer:
         kept=[(name, request.form[name]) for name in KEPT if name in request.form],
         lines=_lines(items[:LISTED]),
         count=len(items),
+        back=next_path("/moderation"),
     )
     return page, 422
 

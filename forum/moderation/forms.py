@@ -76,10 +76,10 @@ class ReasonedForm(DecisionForm, WhyForm):
 class ManyForm(Form):
     """One decision about many comments, each with the wording that was seen, or about all that match."""
 
-    do = StringField(validators=[AnyOf(DECISIONS, message="Say what to do: post, remove, or spam.")])
+    do = HiddenField(validators=[AnyOf(DECISIONS, message="Say what to do: post, remove, or spam.")])
     item = SelectMultipleField(validate_choice=False)
     all = BooleanField()
-    as_of = StringField()
+    as_of = HiddenField()
 
     @property
     def items(self) -> list[Item]:
@@ -98,7 +98,7 @@ class ManyForm(Form):
         if not self.items and not self.all.data:
             raise ValidationError("Choose at least one comment.")
 
-    def validate_as_of(self, _field: StringField) -> None:
+    def validate_as_of(self, _field: HiddenField) -> None:
         """Ask since when all is meant that waits: what came later was not seen."""
         if self.all.data and self.moment is None:
             raise ValidationError("The form did not say which comments you saw. Open the desk again.")

@@ -105,7 +105,10 @@ def test_a_removal_without_a_reason_asks_for_it_and_keeps_what_was_chosen_and_ty
         assert kept in answer.text
     for said in ("The first words.", "The second words.", "Because of this."):
         assert said in words(answer)
-    assert "Choose at least one comment." in words(_send(cast.author, [], "approve"))
+    nothing = _send(cast.author, [], "remove", note="Because of this.", next="/moderation?cause=first")
+    assert "<li>Choose at least one comment.</li>" in nothing.text
+    assert "Because of this.</textarea>" in nothing.text
+    assert '<a href="/moderation?cause=first">Back to the desk</a>' in nothing.text
     assert not cast.read(Comment, first).visible
 
 
