@@ -65,10 +65,9 @@ def run_worker(stop: Event, jobs: Iterable[Job], rate: Callable[[], int]) -> Non
     """
     courier = Courier()
     while not stop.is_set():
-        for job in (*jobs, delete_old):
-            _do(job)
+        done = sum([_do(job) for job in (*jobs, delete_old)])
         courier.close_if_idle()
-        if not _send_for_a_while(courier, rate, stop):
+        if not _send_for_a_while(courier, rate, stop) and not done:
             stop.wait(PAUSE_SECONDS)
     courier.close()
 
@@ -114,12 +113,13 @@ def wait_after(tries: int) -> timedelta:
     return min(FIRST_WAIT * (1 << min(tries - 1, 20)), LONGEST_WAIT)
 
 
-def _do(job: Job) -> None:
+def _do(job: Job) -> int:
     try:
         with current_app.app_context():
-            job(clock.now())
+            return job(clock.now())
     except Exception:
         log.exception("a job of the worker failed; it is tried again")
+    return 0
 
 
 def _send_for_a_while(courier: Courier, rate: Callable[[], int], stop: Event) -> int:
