@@ -19,7 +19,7 @@ from forum.essays.essay import Essay
 from forum.moderation import decisions
 from forum.moderation.decisions import NotPossible, Stale
 from forum.moderation.queue import moderated_comments
-from forum.moderation.undo import AT_ONCE, later_events, take_back, why_not_undo
+from forum.moderation.undo import AT_ONCE, later_events, take_back, why_may_not_undo, why_not_undo
 
 IN_A_PIECE = 10
 """How many are decided in one transaction of the worker: so long, at most, whoever posts has to wait."""
@@ -298,6 +298,8 @@ def _undo_items(batch: Batch, items: Sequence[BatchItem]) -> None:
     ids = [comment_id for part in parts.values() for comment_id in _comments_in(part)]
     # Who may lift a ban may bring back all that it hid, wherever that was.
     found = _lock(actor, ids, is_about_person=head.person_id is not None)
+    if head.person_id is not None and why_may_not_undo(actor, head):
+        found = {}  # the locks told that they lost the right to it since
     later = later_events(list(parts.values()))
     for item in items:
         part = parts[item.event_id or 0]

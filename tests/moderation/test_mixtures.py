@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import or_, select
 
 from forum import clock
+from forum.accounts.user import Role, User
 from forum.database import db
 from forum.discussion.comment import Comment, Presence
+from forum.discussion.event import Event
 from forum.discussion.report import Report
 from forum.essays.essay import Essay
-from forum.moderation import batch_views
+from forum.moderation import batch, batch_views
 from forum.notifications.notice import Notice
 from tests.cast import Cast
 from tests.moderation.stage import Scene
@@ -131,6 +133,22 @@ def test_who_began_a_large_act_over_two_essays_may_stop_it_before_any_of_it_is_d
     page = cast.moderator.get(sent.headers["Location"]).text
     head = page.partition("/moderation/undo/")[2].partition('"')[0]
     assert scene.undo(cast.moderator, int(head)).status_code == 303
+
+
+def test_who_lost_their_role_brings_nothing_back_that_the_worker_had_still_to_do(
+    scene: Scene, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comment_id = scene.shown("What the ban hides.")
+    form = {"reason": "No more.", "hide_comments": "yes"}
+    assert cast.admin.post(f"/moderation/people/{cast.reader.user_id}/ban", form).status_code == 303
+    with cast.app.app_context():
+        head = db.session.scalars(select(Event.id).where(Event.person_id == cast.reader.user_id)).one()
+    monkeypatch.setattr(batch, "AT_ONCE", 0)
+    assert scene.undo(cast.admin, head).headers["Location"].startswith("/moderation/batches/")
+    cast.change(User, cast.admin.user_id or 0, role=Role.READER)
+    with cast.app.app_context():
+        assert batch.go_on_with_batches(clock.now()) == 1
+    assert not cast.read(Comment, comment_id).visible
 
 
 def test_what_writers_did_has_no_address_to_undo_it(scene: Scene, cast: Cast) -> None:
