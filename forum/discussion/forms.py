@@ -4,6 +4,7 @@ from typing import Any
 
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
+from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
@@ -64,10 +65,26 @@ class EditForm(WordsForm):
     revision = IntegerField(widget=HiddenInput(), validators=[Optional()])
 
 
+class ReasonField(RadioField):
+    """One of the reasons that are offered now."""
+
+    def __init__(self, *given: Any, **values: Any) -> None:
+        super().__init__(*given, **values)
+        self.type = RadioField.__name__  # by which the macros tell fields apart
+        self.choices = [SelectChoice(code, words) for code, words in offered().items()]
+
+    def pre_validate(self, form: BaseForm) -> None:
+        """Refuse what was retired since the form was made. Raises: ValidationError, with a sentence of our own."""
+        try:
+            super().pre_validate(form)
+        except ValidationError as wrong:
+            raise ValidationError("This reason is not offered any more. Choose another.") from wrong
+
+
 class ReportForm(Form):
     """Why a reader thinks that a moderator should look."""
 
-    reason = RadioField(
+    reason = ReasonField(
         "What is wrong with it?",
         validators=[InputRequired("Choose what is wrong with it.")],
     )
@@ -76,10 +93,6 @@ class ReportForm(Form):
         filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=f"Keep it to {MAX_NOTE} characters.")],
     )
-
-    def __init__(self, *given: Any, **values: Any) -> None:
-        super().__init__(*given, **values)
-        self.reason.choices = [SelectChoice(code, words) for code, words in offered().items()]
 
     def validate_note(self, field: TextAreaField) -> None:
         """Ask for words where the reason alone says nothing."""

@@ -8,7 +8,6 @@ from wtforms import (
     BooleanField,
     HiddenField,
     IntegerField,
-    RadioField,
     SelectField,
     SelectMultipleField,
     StringField,
@@ -18,14 +17,15 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import AnyOf, InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
-from forum.discussion.forms import row_number
-from forum.discussion.reasons import NEEDS_NOTE, offered
+from forum.discussion.forms import ReasonField, row_number
+from forum.discussion.reasons import NEEDS_NOTE
 from forum.moderation.batch import DECISIONS, Item
 from forum.moderation.queue import Filters, cause_named
 from forum.text.normal import normalise, one_line
 from forum.web import Form
 
 MAX_NOTE = 1000
+NOT_SEEN = "Look at the comment first: the form did not say which wording you saw."
 TOO_LONG = f"Keep it to {MAX_NOTE:,} characters."
 
 LARGEST = 2**31 - 1
@@ -39,29 +39,33 @@ def options(words: Mapping[Any, str]) -> list[Any]:
     return [SelectChoice(str(value), label) for value, label in words.items()]
 
 
+class NumberSeen(IntegerField):
+    """The number of the wording that somebody saw, with a sentence of our own for what is none."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what the form says. Raises: ValueError, shown with it."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as wrong:
+            raise ValueError(NOT_SEEN) from wrong
+
+
 class DecisionForm(Form):
     """A decision about the wording with this number, which waited when it was seen, or did not."""
 
-    revision = IntegerField(
-        widget=HiddenInput(),
-        validators=[InputRequired("Look at the comment first: the form did not say which wording you saw.")],
-    )
+    revision = NumberSeen(widget=HiddenInput(), validators=[InputRequired(NOT_SEEN)])
     waits = HiddenField()
 
 
 class WhyForm(Form):
     """A reason that a writer is told, with a note."""
 
-    reason = RadioField("Reason", validators=[InputRequired("Choose a reason.")])
+    reason = ReasonField("Reason", validators=[InputRequired("Choose a reason.")])
     note = TextAreaField(
         "Note",
         filters=[normalise],
         validators=[Length(max=MAX_NOTE, message=TOO_LONG)],
     )
-
-    def __init__(self, *given: Any, **values: Any) -> None:
-        super().__init__(*given, **values)
-        self.reason.choices = options(offered())
 
     def validate_note(self, field: TextAreaField) -> None:
         """Ask for the note where the reason alone says nothing."""

@@ -125,7 +125,7 @@ def test_who_answers_a_reported_comment_has_answered_the_reports(cast: Cast) -> 
     comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
     for reporter in known_readers(cast, 3):
         report(reporter, comment)
-    assert cast.author.comment(cast.slug, "It is about boats.", comment).status_code == 303
+    assert cast.author.comment(cast.slug, "Boats.", comment, parent_seen=f"{comment}:1").status_code == 303
     row = cast.read(Comment, comment)
     assert (row.visible, row.open_reports, row.waits_since) == (True, 0, None)
 
@@ -189,6 +189,15 @@ def test_a_report_needs_a_known_reason_and_keeps_the_note(cast: Cast, reason: st
     assert answer.status_code == 422
     assert "Third time." in answer.text
     assert rows_of(cast, Report) == 0
+
+
+def test_a_reason_that_was_retired_meanwhile_is_refused_in_our_words_with_the_others_to_choose(
+    cast: Cast,
+) -> None:
+    comment = comment_id(cast.reader.comment(cast.slug, "Buy my boats."))
+    answer = cast.other_reader.post(f"/comments/{comment}/report", {"reason": "ugly"})
+    assert "This reason is not offered any more. Choose another." in words(answer)
+    assert '<fieldset class="field field--choices field--wrong"' in answer.text
 
 
 def test_a_note_that_is_too_long_is_422_and_stays(cast: Cast) -> None:

@@ -80,7 +80,9 @@ def test_a_reason_is_asked_for_and_what_was_typed_stays(scene: Scene, cast: Cast
     assert answer.status_code == 422
     assert "Choose a reason." in words(answer)
     assert "Not like &lt;b&gt;this&lt;/b&gt;.</textarea>" in answer.text
-    assert scene.decide(cast.author, row, verb, reason="ugly").status_code == 422
+    retired = scene.decide(cast.author, row, verb, reason="ugly")
+    assert retired.status_code == 422
+    assert "This reason is not offered any more. Choose another." in words(retired)
     assert scene.decide(cast.author, row, verb, reason="unkind", note="x" * 1001).status_code == 422
     assert scene.state(row) == before
 
@@ -105,6 +107,7 @@ def test_a_decision_needs_the_number_of_the_wording(scene: Scene, cast: Cast) ->
     row = scene.held()
     answer = cast.author.post(f"/moderation/comments/{row}/approve", {"revision": "all of them"})
     assert answer.status_code == 422
+    assert "the form did not say which wording you saw" in words(answer)
     assert cast.author.post(f"/moderation/comments/{row}/approve", {}).status_code == 422
     assert scene.is_live(row, Verdict.HELD, visible=False)
 
