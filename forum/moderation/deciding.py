@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
+from forum.discussion.accepting import open_appeal
 from forum.discussion.closing import closing_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event
@@ -21,7 +22,7 @@ from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, is_staff, may_read_newest, may_see, rights
 from forum.essays.essay import Essay
 from forum.moderation import decisions
-from forum.moderation.decisions import NotPossible, Stale, open_appeal
+from forum.moderation.decisions import NotPossible, Stale
 from forum.moderation.forms import DecisionForm, ReasonedForm
 from forum.moderation.log import ACTS
 from forum.moderation.matched import marked

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, String, select, type_coerce
+from sqlalchemy import select
 
-from forum import clock
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.change import Watch, put_back, rows_of, value_before
+from forum.discussion.accepting import accept, close_appeal, event_of_appeal
+from forum.discussion.change import Watch, put_back, rows_of
 from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, state_word
 from forum.discussion.event import Event, note_event
-from forum.discussion.outcome import answer_reports, count_open_reports, overturn_reports, tell_reporters
+from forum.discussion.outcome import answer_reports, count_open_reports, tell_reporters
 from forum.discussion.posting import settle, waited_seconds
-from forum.discussion.report import Appeal
 from forum.moderation.telling import tell_writer
 
 DEEDS = {
@@ -87,19 +86,9 @@ def approve(actor: User, comment: Comment, revision: int) -> Event:
     """
     if _is_only_reported(comment):
         return _keep(actor, comment, revision)
-    newest = _waiting(comment, revision)
+    _waiting(comment, revision)
     act = begin(actor, comment)
-    is_appeal = Cause.APPEAL in newest.causes
-    if _replaces_public_words(comment, newest):
-        comment.edited_at = newest.created_at
-    if is_appeal:
-        newest.causes = newest.causes | _causes_before_appeal(comment, newest)
-        act.close_appeal("overturned")
-    act.answer_reports("kept")
-    comment.presence = Presence.LIVE
-    comment.shown_number = newest.number
-    newest.verdict, newest.reason, newest.note = Verdict.ACCEPTED, "", ""
-    return act.finish("overturn" if is_appeal else "approve", is_news=True)
+    return act.finish(accept(comment, act.watch), is_news=True)
 
 
 def reject(actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
@@ -181,18 +170,6 @@ def actor_name(event: Event) -> str:
     return event.actor.name if event.actor else "The site"
 
 
-def has_cause(cause: Cause) -> ColumnElement[bool]:
-    """Return the condition on revisions that are or were held for this cause."""
-    return type_coerce(CommentRevision.causes, String).contains(f" {cause.value} ")
-
-
-def open_appeal(comment: Comment) -> Appeal | None:
-    """Return the appeal that waits for an answer. One query."""
-    return db.session.scalar(
-        select(Appeal).where(Appeal.comment_id == comment.id, Appeal.decided_at.is_(None))
-    )
-
-
 @dataclass
 class Act:
     """One act on one comment, from before the first change until its event is written."""
@@ -205,11 +182,7 @@ class Act:
 
     def close_appeal(self, outcome: str) -> None:
         """Answer the open appeal, if there is one."""
-        if appeal := open_appeal(self.comment):
-            self.watch.add(appeal)
-            appeal.decided_at, appeal.outcome = clock.now(), outcome
-            if outcome == "overturned":
-                overturn_reports(db.session.get_one(Event, appeal.event_id), self.watch)
+        close_appeal(self.comment, self.watch, outcome)
 
     def answer_reports(self, outcome: str) -> None:
         """Answer every open report: the moderators agreed ("removed") or not ("kept")."""
@@ -265,7 +238,7 @@ def _keep(actor: User, comment: Comment, revision: int) -> Event:
 def _reject(act_word: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
     newest = _waiting(comment, revision)
     act = begin(actor, comment)
-    appealed = _appeal_of(comment, newest)
+    appealed = event_of_appeal(comment, newest)
     act.close_appeal("upheld")
     if not comment.should_be_visible:  # else what was reported stays, and so do the reports
         act.answer_reports("removed")
@@ -284,7 +257,7 @@ def _hide(act_word: str, actor: User, comment: Comment, revision: int, reason: s
     if comment.presence == Presence.HIDDEN or is_refused:
         raise NotPossible(f"Readers do not see this any more. {_who_decided(comment)}".strip())
     act = begin(actor, comment)
-    appealed = _appeal_of(comment, newest)
+    appealed = event_of_appeal(comment, newest)
     act.close_appeal("upheld")
     act.answer_reports("removed")
     if appealed is not None:
@@ -328,39 +301,6 @@ def _who_decided(comment: Comment) -> str:
         select(Event).where(Event.comment_id == comment.id).order_by(Event.id.desc()).limit(1)
     )
     return f"{actor_name(last)} {DEEDS.get(last.act, 'changed it')}." if last else ""
-
-
-def _replaces_public_words(comment: Comment, newest: CommentRevision) -> bool:
-    """Tell whether readers saw other words of this comment before, also such as reports folded since."""
-    if comment.shown_number is not None:
-        return comment.shown_number != newest.number
-    if newest.number == 1:
-        return False
-    earlier = select(CommentRevision.id).where(
-        CommentRevision.comment_id == comment.id,
-        CommentRevision.number < newest.number,
-        (CommentRevision.verdict == Verdict.ACCEPTED) | has_cause(Cause.REPORTS),
-    )
-    return db.session.scalar(earlier.limit(1)) is not None
-
-
-def _appeal_of(comment: Comment, newest: CommentRevision) -> Event | None:
-    """Return the event of the open appeal about these words; words that were sent in anew have none."""
-    if Cause.APPEAL not in newest.causes or open_appeal(comment) is None:
-        return None
-    appealed = db.session.scalar(
-        select(Event)
-        .where(Event.comment_id == comment.id, Event.act == "appeal")
-        .order_by(Event.id.desc())
-        .limit(1)
-    )
-    return appealed if appealed is not None and appealed.revision == newest.number else None
-
-
-def _causes_before_appeal(comment: Comment, newest: CommentRevision) -> frozenset[str]:
-    """Return what the words were held for before: those judged after reports are not folded a second time."""
-    appealed = _appeal_of(comment, newest)
-    return frozenset(value_before(appealed.changes, "causes", [])) if appealed else frozenset()
 
 
 def _decision_to_restore(comment: Comment) -> Event | None:

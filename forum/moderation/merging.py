@@ -6,12 +6,13 @@ from sqlalchemy import ColumnElement, delete, literal, or_, select
 
 from forum.accounts.user import User
 from forum.database import db, insert_from
+from forum.discussion.accepting import open_appeal
 from forum.discussion.change import Watch
 from forum.discussion.comment import Comment, Presence
 from forum.discussion.event import Event
 from forum.discussion.posting import change_counters
 from forum.discussion.reaction import Reaction
-from forum.moderation.decisions import NotPossible, begin, open_appeal
+from forum.moderation.decisions import NotPossible, begin
 from forum.moderation.moving import Stood, Target, height_of, is_below, room_below, settle_places
 
 

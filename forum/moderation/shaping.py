@@ -13,8 +13,8 @@ from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.posting import bump_thread
 from forum.essays.essay import Essay
-from forum.moderation.decisions import Act as BegunAct
 from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
+from forum.moderation.decisions import Act as BegunAct
 from forum.moderation.merging import settle_thanks
 from forum.moderation.moving import Stood, settle_places
 from forum.moderation.redaction import settle_words
