@@ -1,9 +1,10 @@
 """What moderators send to move, merge or redact a comment."""
 
-from wtforms import StringField, TextAreaField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms import IntegerField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
+from wtforms.widgets import HiddenInput
 
-from forum.moderation.forms import ReasonedForm
+from forum.moderation.forms import DecisionForm, ReasonedForm
 from forum.text.markdown import MAX_CHARACTERS
 from forum.text.normal import normalise, one_line
 from forum.web import Form
@@ -20,6 +21,12 @@ class TargetForm(Form):
         filters=[lambda text: one_line(text)[:500]],
         validators=[InputRequired("Paste the address of the place.")],
     )
+
+
+class MergeForm(TargetForm, DecisionForm):
+    """Which comment goes and which stays, each with the wording that was seen."""
+
+    target_revision = IntegerField(widget=HiddenInput(), validators=[Optional()])
 
 
 class RedactForm(ReasonedForm):

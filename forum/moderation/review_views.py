@@ -21,7 +21,7 @@ from forum.moderation.decisions import NotPossible, Stale
 from forum.moderation.merging import merge, why_not_into
 from forum.moderation.moving import Target, find_target, move, why_not_to
 from forum.moderation.redaction import GONE, NotFound, may_read_original, redact, without, wordings_of
-from forum.moderation.review_forms import RedactForm, TargetForm
+from forum.moderation.review_forms import MergeForm, RedactForm, TargetForm
 from forum.site.audit import record
 from forum.web import person, refuse, require, require_found, wants_json
 
@@ -68,12 +68,15 @@ def merge_page(comment_id: int) -> Answer:
 def do_merge(comment_id: int) -> Answer:
     """Merge a comment with another that says the same."""
     comment, user = _find(comment_id)
-    form = TargetForm()
+    form = MergeForm()
     _lock(comment, user, None)
     target, status = _checked(form, lambda target: why_not_into(comment, target))
     other = target.comment if target else None
     if other is None:
         return _refused(form) or _show_merge(comment, form, None, status)
+    is_other_as_seen = form.target_revision.data in (None, other.shown_number)
+    if form.revision.data != comment.newest_number or not is_other_as_seen:
+        return _edited_before_merge(comment, form, target)
     return _done(comment.id, other.address, lambda: merge(user, comment, other))
 
 
@@ -166,18 +169,21 @@ def _find_sealed(comment_id: int) -> tuple[Comment, User]:
 def _lock(comment: Comment, user: User, target: Target | None) -> None:
     """Take the locks of a change in one or two discussions, and read afresh what it is about.
 
-    Who thanked the comment is locked too: their thanks may be written elsewhere.
+    Who thanked the comment is locked too: their thanks may be written elsewhere. While they are waited for it
+    may be moved, and the target too.
     """
     thanked = select(Reaction.user_id).where(Reaction.comment_id == comment.id)
     lock_users(User.id.in_({comment.author_id, user.id}) | User.id.in_(thanked))
-    ids = {comment.essay_id} | ({target.essay.id} if target else set())
+    rows = [row for row in (comment, target.comment if target else None) if row is not None]
+    for row in rows:
+        db.session.refresh(row, ["essay_id"])
+    ids = {row.essay_id for row in rows} | ({target.essay.id} if target else set())
     essays = (
         select(Essay).where(Essay.id.in_(ids)).order_by(Essay.id).with_for_update(of=Essay, key_share=True)
     )
     db.session.scalars(essays.execution_options(populate_existing=True)).unique().all()
-    for row in (comment, target.comment if target else None):
-        if row is not None:
-            db.session.refresh(row, with_for_update={"of": Comment})
+    for row in rows:
+        db.session.refresh(row, with_for_update={"of": Comment})
     db.session.refresh(comment.newest)
     require(Act.MODERATE in rights(user, comment.essay, comment, clock.now()))
 
@@ -204,9 +210,16 @@ def _show_move(comment: Comment, form: TargetForm, target: Target | None, status
     return page, status
 
 
-def _show_merge(comment: Comment, form: TargetForm, target: Target | None, status: int) -> Answer:
+def _show_merge(
+    comment: Comment, form: TargetForm, target: Target | None, status: int, sentence: str = ""
+) -> Answer:
     page = render_template(
-        "moderation/merge.html", comment=comment, essay=comment.essay, form=form, target=target
+        "moderation/merge.html",
+        comment=comment,
+        essay=comment.essay,
+        form=form,
+        target=target,
+        sentence=sentence,
     )
     return page, status
 
@@ -222,6 +235,13 @@ def _show_redact(comment: Comment, form: RedactForm, status: int, sentence: str 
         sentence=sentence,
     )
     return page, status
+
+
+def _edited_before_merge(comment: Comment, form: MergeForm, target: Target | None) -> Answer:
+    sentence = "One of the two was edited meanwhile. Nothing was merged. Look again: these are the words now."
+    if wants_json():
+        return jsonify(error=sentence, revision=comment.newest_number, html=comment.newest.html), 409
+    return _show_merge(comment, form, target, 409, sentence)
 
 
 def _edited(comment: Comment, form: RedactForm) -> Answer:

@@ -285,6 +285,29 @@ def test_a_duplicate_is_merged_with_its_answers_and_thanks_and_comes_back_exactl
     assert right(scene)
 
 
+def test_two_comments_are_merged_only_with_the_words_that_were_looked_at(scene: Scene) -> None:
+    cast = scene.cast
+    goes, stays = scene.shown("The same."), scene.post(cast.other_reader, "Just the same.")
+    address = f"/moderation/comments/{goes}/merge"
+
+    def looked_at(page: str) -> dict[str, str]:
+        return dict(re.findall(r'name="(target|revision|target_revision)" value="([^"]+)"', page))
+
+    assert cast.moderator.post(address, {"target": stays}).status_code == 422
+    form = looked_at(cast.moderator.get(f"{address}?target={stays}").text)
+    for writer, row in ((cast.reader, goes), (cast.other_reader, stays)):
+        scene.edit(writer, row, f"Something else, says {row}.")
+        refused = cast.moderator.post(address, form)
+        assert refused.status_code == 409
+        assert "Nothing was merged." in words(refused)
+        assert f"Something else, says {row}." in words(refused)
+        assert cast.moderator.post(address, form, headers=JSON).status_code == 409
+        assert cast.read(Comment, goes).visible
+        form = looked_at(refused.text)
+    assert cast.moderator.post(address, form).status_code == 303
+    assert cast.read(Comment, goes).merged_into_id == stays
+
+
 def test_a_merge_that_cannot_be_is_refused(scene: Scene) -> None:
     other_essay(scene)
     goes = scene.shown("A comment.")
