@@ -335,7 +335,7 @@ def _decide(actor: User, asked: Asked, head: Event, comment: Comment | None, see
     if comment is None:
         return NOT_THERE
     try:
-        decisions.refuse_if_decided(comment, seen)  # all that stands on the desk waits
+        decisions.refuse_if_decided(None, comment, seen)  # all that stands on the desk waits
         made = DECISIONS[asked.verb](actor, comment, seen, asked.reason, asked.note)
     except Stale:
         return f"{comment.author.name}’s comment was edited meanwhile and waits."

@@ -65,7 +65,7 @@ def decide(
     comment, user = fetch_comment(comment_id, act)
     try:
         if form is not None and form.waits.data:
-            decisions.refuse_if_decided(comment, seen(form))
+            decisions.refuse_if_decided(user, comment, seen(form))
         if form is not None and not form.validate():
             if form.revision.data not in (None, comment.newest_number):
                 raise Stale(comment.newest)

@@ -86,7 +86,7 @@ def approve(actor: User, comment: Comment, revision: int) -> Event:
     """
     if _is_only_reported(comment):
         return _keep(actor, comment, revision)
-    _waiting(comment, revision)
+    _waiting(actor, comment, revision)
     act = begin(actor, comment)
     return act.finish(accept(comment, act.watch), is_news=True)
 
@@ -140,7 +140,7 @@ def restore(actor: User, comment: Comment) -> Event:
         raise NotPossible("This was merged with another. It comes back when the merge is undone.")
     decision = _decision_to_restore(comment)
     if decision is None:
-        raise NotPossible(f"Nothing is to be restored here. {_who_decided(comment)}".strip())
+        raise NotPossible(f"Nothing is to be restored here. {_who_decided(actor, comment)}".strip())
     act = begin(actor, comment)
     act.close_appeal("overturned")
     db.session.flush()  # one appeal is open at a time, also halfway
@@ -154,20 +154,26 @@ def restore(actor: User, comment: Comment) -> Event:
     return act.finish("restore", undoes=decision)
 
 
-def refuse_if_decided(comment: Comment, revision: int) -> None:
+def refuse_if_decided(actor: User | None, comment: Comment, revision: int) -> None:
     """Stop what somebody wants to decide about a comment that they saw waiting, when others were faster.
 
-    Of words that were edited since, the decision itself says so.
+    Of words that were edited since, the decision itself says so. Without an actor the sentence is for anybody.
     Raises: NotPossible, with who decided what.
     """
     _refuse_if_gone(comment)
     if comment.waits_since is None and comment.newest_number == revision:
-        raise NotPossible(f"This does not wait any more. {_who_decided(comment)}".strip())
+        raise NotPossible(f"This does not wait any more. {_who_decided(actor, comment)}".strip())
 
 
 def actor_name(event: Event) -> str:
     """Return the name of who did it; what nobody did, the site did."""
     return event.actor.name if event.actor else "The site"
+
+
+def deed(event: Event, viewer: User | None = None) -> str:
+    """Return who did what, for the middle of a sentence; to themselves somebody is “You”."""
+    is_own = viewer is not None and event.actor_id == viewer.id
+    return f"{'You' if is_own else actor_name(event)} {DEEDS.get(event.act, 'changed it')}"
 
 
 @dataclass
@@ -236,7 +242,7 @@ def _keep(actor: User, comment: Comment, revision: int) -> Event:
 
 
 def _reject(act_word: str, actor: User, comment: Comment, revision: int, reason: str, note: str) -> Event:
-    newest = _waiting(comment, revision)
+    newest = _waiting(actor, comment, revision)
     act = begin(actor, comment)
     appealed = event_of_appeal(comment, newest)
     act.close_appeal("upheld")
@@ -255,7 +261,7 @@ def _hide(act_word: str, actor: User, comment: Comment, revision: int, reason: s
     newest = _seen(comment, revision)
     is_refused = newest.verdict == Verdict.REJECTED and comment.shown_number is None
     if comment.presence == Presence.HIDDEN or is_refused:
-        raise NotPossible(f"Readers do not see this any more. {_who_decided(comment)}".strip())
+        raise NotPossible(f"Readers do not see this any more. {_who_decided(actor, comment)}".strip())
     act = begin(actor, comment)
     appealed = event_of_appeal(comment, newest)
     act.close_appeal("upheld")
@@ -273,11 +279,11 @@ def _is_only_reported(comment: Comment) -> bool:
     return bool(comment.open_reports) and comment.should_be_visible and not comment.needs_verdict
 
 
-def _waiting(comment: Comment, revision: int) -> CommentRevision:
+def _waiting(actor: User, comment: Comment, revision: int) -> CommentRevision:
     _refuse_if_gone(comment)
     newest = _seen(comment, revision)
     if not comment.needs_verdict:
-        raise NotPossible(f"This does not wait any more. {_who_decided(comment)}".strip())
+        raise NotPossible(f"This does not wait any more. {_who_decided(actor, comment)}".strip())
     return newest
 
 
@@ -295,12 +301,12 @@ def _refuse_if_gone(comment: Comment) -> None:
         raise NotPossible("This was erased. Nothing is left to decide.")
 
 
-def _who_decided(comment: Comment) -> str:
+def _who_decided(actor: User | None, comment: Comment) -> str:
     """Say who did the last thing to a comment, for someone who came second."""
     last = db.session.scalar(
         select(Event).where(Event.comment_id == comment.id).order_by(Event.id.desc()).limit(1)
     )
-    return f"{actor_name(last)} {DEEDS.get(last.act, 'changed it')}." if last else ""
+    return f"{deed(last, actor)}." if last else ""
 
 
 def _decision_to_restore(comment: Comment) -> Event | None:

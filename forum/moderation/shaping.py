@@ -13,8 +13,8 @@ from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.posting import bump_thread
 from forum.essays.essay import Essay
-from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
 from forum.moderation.decisions import Act as BegunAct
+from forum.moderation.decisions import NotPossible, begin, deed
 from forum.moderation.merging import settle_thanks
 from forum.moderation.moving import Stood, settle_places
 from forum.moderation.redaction import settle_words
@@ -50,7 +50,7 @@ def pin(actor: User, comment: Comment) -> Event:
     Raises: NotPossible, when it is there.
     """
     if comment.pinned_at is not None:
-        raise NotPossible(f"It is pinned already. {_who_did(comment, 'pin')}".strip())
+        raise NotPossible(f"It is pinned already. {_who_did(actor, comment, 'pin')}".strip())
     act = begin(actor, comment)
     comment.pinned_at = clock.now()
     _take_down_others(act, comment)
@@ -63,7 +63,7 @@ def unpin(actor: User, comment: Comment) -> Event:
     Raises: NotPossible, when it is not there.
     """
     if comment.pinned_at is None:
-        raise NotPossible(f"It is not pinned. {_who_did(comment, 'unpin')}".strip())
+        raise NotPossible(f"It is not pinned. {_who_did(actor, comment, 'unpin')}".strip())
     act = begin(actor, comment)
     comment.pinned_at = None
     return act.finish("unpin")
@@ -75,7 +75,7 @@ def feature(actor: User, comment: Comment) -> Event:
     Raises: NotPossible, when it is marked.
     """
     if comment.featured_at is not None:
-        raise NotPossible(f"It is the author’s pick already. {_who_did(comment, 'feature')}".strip())
+        raise NotPossible(f"It is the author’s pick already. {_who_did(actor, comment, 'feature')}".strip())
     act = begin(actor, comment)
     comment.featured_at = clock.now()
     return act.finish("feature")
@@ -87,7 +87,7 @@ def unfeature(actor: User, comment: Comment) -> Event:
     Raises: NotPossible, when it is not marked.
     """
     if comment.featured_at is None:
-        raise NotPossible(f"It is not the author’s pick. {_who_did(comment, 'unfeature')}".strip())
+        raise NotPossible(f"It is not the author’s pick. {_who_did(actor, comment, 'unfeature')}".strip())
     act = begin(actor, comment)
     comment.featured_at = None
     return act.finish("unfeature")
@@ -177,11 +177,11 @@ def finish_essay(
     return event
 
 
-def _who_did(comment: Comment, act: str) -> str:
+def _who_did(actor: User, comment: Comment, act: str) -> str:
     """Say who brought a comment into the state that somebody wants for it, for who came second."""
     mine = (Event.comment_id == comment.id) & Event.act.in_(_OPPOSITES[act]) & Event.is_undone.is_(False)
     last = db.session.scalar(select(Event).where(mine).order_by(Event.id.desc()).limit(1))
-    return f"{actor_name(last)} {DEEDS[act]}." if last is not None and last.act == act else ""
+    return f"{deed(last, actor)}." if last is not None and last.act == act else ""
 
 
 _OPPOSITES = {act: pair for pair in (("pin", "unpin"), ("feature", "unfeature")) for act in pair}

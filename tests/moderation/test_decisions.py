@@ -158,6 +158,8 @@ def test_who_comes_second_reads_who_decided_what(scene: Scene, cast: Cast) -> No
     answer = scene.decide(cast.author, row, "approve")
     assert answer.status_code == 409
     assert "This does not wait any more. moderator rejected it." in words(answer)
+    again = scene.decide(cast.moderator, row, "approve")
+    assert "This does not wait any more. You rejected it." in words(again)
     assert scene.is_live(row, Verdict.REJECTED, visible=False)
 
 
