@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import aliased
 
 from forum import clock
@@ -28,6 +28,8 @@ OLD = timedelta(days=30)
 FEWEST = 10
 """Below so many cases nothing is said about a share: one more could turn it round."""
 ANSWERS = ("post", "remove", "pass")
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples, each without what is before the point, spread evenly between 0 and 1 however many there are."""
 
 NORMAL_95 = 1.96
 """Between minus and plus so many standard deviations lie 95 % of a normal distribution."""
@@ -125,13 +127,21 @@ class Look:
 
 
 def is_due(user: User) -> bool:
-    """Tell whether an old decision should come back now: 25 were taken since. One small query until it is so."""
+    """Tell whether an old decision should come back now: 25 were taken since. Few rows, however many there are."""
     if not site_settings().second_looks:
         return False
-    last = select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id).scalar_subquery()
-    own = select(Event.id).where(_decided_by(user), Event.part_of_id.is_(None))
-    since = own.where(or_(last.is_(None), Event.at > last)).limit(EVERY)
-    return len(db.session.scalars(since).all()) == EVERY and next_look(user) is not None
+    last = db.session.scalar(select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id))
+    own = select(Event.at).where(_decided_by(user), Event.part_of_id.is_(None))
+    times = db.session.scalars(own.order_by(Event.id.desc()).limit(EVERY)).all()
+    return len(times) == EVERY and (last is None or times[-1] > last) and has_look(user)
+
+
+def has_look(user: User) -> bool:
+    """Tell whether there is an old decision of one's own to look at again; it need not be the next one."""
+    if not site_settings().second_looks:
+        return False
+    one = _old_decisions(user).with_only_columns(Event.id).order_by(Event.id)
+    return db.session.scalar(one.limit(1)) is not None
 
 
 def next_look(user: User) -> Look | None:
@@ -141,14 +151,16 @@ def next_look(user: User) -> Look | None:
     """
     if not site_settings().second_looks:
         return None
-    taken = select(func.count()).select_from(SecondLook).where(SecondLook.actor_id == user.id)
-    wanted = REMOVING if (db.session.scalar(taken) or 0) % 2 else POSTING
-    statement = _old_decisions(user).order_by(
-        case((Event.act.in_(wanted), 0), else_=1),
-        (Event.id * 7919) % 1009,  # spread over the months, without chance
-        Event.id,
-    )
-    return _look(db.session.execute(statement.limit(1)).first())
+    mine = SecondLook.actor_id == user.id
+    taken, last = db.session.execute(select(func.count(), func.max(SecondLook.at)).where(mine)).one()
+    turns = (REMOVING, POSTING) if taken % 2 else (POSTING, REMOVING)
+    start = _start(user, taken, last)
+    for acts in turns:
+        statement = _old_decisions(user).where(Event.act.in_(acts)).order_by(Event.id).limit(1)
+        for part in (Event.id >= start, Event.id < start):
+            if row := db.session.execute(statement.where(part)).first():
+                return _look(row)
+    return None
 
 
 def find_look(user: User, event_id: int) -> Look | None:
@@ -238,11 +250,32 @@ def _decided_by(user: User | None) -> ColumnElement[bool]:
     return and_(who, Event.act.in_(POSTING + REMOVING), Event.is_undone.is_(False))
 
 
+def _start(user: User, taken: int, last: datetime | None) -> int:
+    """Return the id from which on to look for the next one: spread over all until the last look, without chance."""
+    if last is None:
+        return 0
+    until = select(Event.id).where(_decided_by(user), Event.at <= last).order_by(Event.id.desc()).limit(1)
+    first = select(Event.id).where(_decided_by(user)).order_by(Event.id).limit(1)
+    low, high = db.session.scalar(first) or 0, db.session.scalar(until) or 0
+    return low + int(taken * GOLDEN % 1 * (high - low))
+
+
 def _old_decisions(user: User) -> Select[*tuple[Any, ...]]:
-    """Return a select of what can come back: old, taken one by one, the person's last word, its words still there."""
+    """Return a select of what can come back: old, taken one by one, the person's last word, its words still there.
+
+    Every condition is answered for one row at a time, so that the first that meets them is found without the others.
+    """
     now = clock.now()
-    last = select(func.max(Event.id)).where(_decided_by(user)).group_by(Event.comment_id, Event.revision)
-    redaction = aliased(Event)
+    later, redaction = aliased(Event), aliased(Event)
+    is_decided_again = exists().where(
+        later.comment_id == Event.comment_id,
+        later.revision == Event.revision,
+        later.id > Event.id,
+        func.coalesce(later.actor_id, 0)
+        == user.id,  # by the index of the comment: the person's is as long as all
+        later.act.in_(POSTING + REMOVING),
+        later.is_undone.is_(False),
+    )
     is_redacted = exists().where(
         redaction.comment_id == Event.comment_id,
         redaction.act == "redact",
@@ -255,20 +288,17 @@ def _old_decisions(user: User) -> Select[*tuple[Any, ...]]:
         .join(Comment, Comment.id == Event.comment_id)
         .join(CommentRevision, wording)
         .join(Essay, Essay.id == Comment.essay_id)
-        .where(Event.id.in_(last), Event.part_of_id.is_(None), ~is_redacted, ~is_taken)
+        .where(_decided_by(user), Event.part_of_id.is_(None), Event.at <= _old_enough(user, now))
+        .where(~is_decided_again, ~is_redacted, ~is_taken)
         .where(Comment.presence.in_((Presence.LIVE, Presence.HIDDEN)), moderates(user, now))
-        .where(Event.at <= _old_enough(user, now))
     )
 
 
 def _old_enough(user: User, now: datetime) -> datetime:
-    """Return until when a decision counts as old; who has decided for less than a month, looks at the older half."""
+    """Return until when a decision counts as old; for who has decided for less than a month, half that time ago."""
     own = select(Event.at).where(_decided_by(user), Event.part_of_id.is_(None)).order_by(Event.id)
     first = db.session.scalar(own.limit(1))
-    if first is None or first <= now - OLD:
-        return now - OLD
-    times = db.session.scalars(own).all()
-    return times[(len(times) - 1) // 2]
+    return now - OLD if first is None or first <= now - OLD else first + (now - first) / 2
 
 
 def _look(row: Any) -> Look | None:

@@ -47,7 +47,7 @@ def mirror() -> Answer:
         every=looks.EVERY,
         new_until=looks.new_until(),
         is_switched_on=site_settings().second_looks,
-        can_look=looks.next_look(user) is not None,
+        can_look=looks.has_look(user),
         **_rail(user),
     )
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -11,7 +12,16 @@ from forum.accounts.user import User
 from forum.database import Base, db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
-from forum.moderation.mirror import Comparison, Share, agreement, comparisons, is_due
+from forum.moderation.mirror import (
+    Comparison,
+    Share,
+    agreement,
+    comparisons,
+    has_look,
+    is_due,
+    next_look,
+    take_look,
+)
 from forum.moderation.second_look import SecondLook
 from forum.site.settings import change_setting
 from tests.cast import Cast, words
@@ -102,15 +112,29 @@ def test_what_was_undone_withdrawn_redacted_or_decided_again_does_not_come_back(
     assert "nothing to look at again" in words(cast.author.get(PAGE))
 
 
-def test_who_decides_for_less_than_a_month_looks_at_the_older_half(scene: Scene, cast: Cast) -> None:
-    rows = [scene.held(f"Number {n}") for n in range(3)]
-    events = [scene.done(cast.author, row, "approve") for row in rows]
-    seen = set()
-    while "nothing to look at again" not in (page := words(cast.author.get(PAGE))):
-        event = next(one for one, n in zip(events, range(3), strict=True) if f"Number {n}" in page)
-        seen.add(event)
-        cast.author.post(PAGE, {"event": event, "answer": "pass"})
-    assert seen == set(events[:2])
+def test_who_decides_for_less_than_a_month_looks_at_the_older_half_of_that_time(
+    scene: Scene, cast: Cast
+) -> None:
+    for days in (20, 12, 8):
+        event = decide_long_ago(scene, f"Of {days} days ago", "approve", f"writer {days}")
+        cast.change(Event, event, at=clock.now() - timedelta(days=days))
+    assert looks(cast) == {"Of 20 days ago", "Of 12 days ago"}
+
+
+def test_second_looks_come_by_turns_of_what_was_posted_and_removed_until_all_were_taken(
+    scene: Scene, cast: Cast
+) -> None:
+    verbs = ("reject", "approve", "reject", "reject", "approve", "reject")
+    acts = {decide_long_ago(scene, f"Number {n}", verb, f"writer {n}"): verb for n, verb in enumerate(verbs)}
+    turns = []
+    with cast.app.app_context():
+        author = db.session.get_one(User, cast.author.user_id)
+        while (look := next_look(author)) is not None:
+            assert next_look(author) == look  # until it is answered
+            turns.append(acts.pop(look.event.id))
+            take_look(author, look.event, "pass")
+        assert not has_look(author)
+    assert turns == ["approve", "reject", "approve", "reject", "reject", "reject"]
 
 
 def test_an_old_decision_is_due_after_25_decisions_since_the_last_look(scene: Scene, cast: Cast) -> None:
@@ -132,6 +156,42 @@ def test_an_old_decision_is_due_after_25_decisions_since_the_last_look(scene: Sc
         change_setting("second_looks", False)
         db.session.commit()
     assert "switched off" in words(cast.author.get(PAGE))
+
+
+@pytest.mark.kinds("sqlite")
+def test_what_is_due_and_what_comes_next_is_found_without_walking_over_all_decisions(
+    scene: Scene, cast: Cast
+) -> None:
+    decide_long_ago(scene, "Words of long ago", "approve")
+    other = decide_long_ago(scene, "More words of long ago", "approve", "another newcomer")
+    more_decisions(cast, other, 50)
+    few = steps(cast)
+    more_decisions(cast, other, 1000)
+    assert steps(cast) < 2 * few
+
+
+def steps(cast: Cast) -> int:
+    """Return about how many steps the database takes to tell that a second look is due, and which."""
+    taken = []
+    with cast.app.app_context():
+        author = db.session.get_one(User, cast.author.user_id)
+        raw: Any = db.session.connection().connection.driver_connection
+        raw.set_progress_handler(lambda: taken.append(1), 10)
+        assert is_due(author)
+        assert next_look(author) is not None
+        raw.set_progress_handler(None, 0)
+    return len(taken)
+
+
+def looks(cast: Cast) -> set[str]:
+    """Take every second look that the author can, and return the words that came back."""
+    seen = set()
+    with cast.app.app_context():
+        author = db.session.get_one(User, cast.author.user_id)
+        while (look := next_look(author)) is not None:
+            seen.add(look.wording.source)
+            take_look(author, look.event, "pass")
+    return seen
 
 
 def due(cast: Cast) -> bool:
