@@ -87,7 +87,7 @@ def test_what_was_removed_while_it_waited_says_so_with_the_reason_everywhere(cas
         for address in (f"/essays/{cast.slug}", f"/comments/{row}", "/account/comments"):
             page = words(who.get(address))
             assert f"{sentence} Only you can see this." in page, address
-            assert "It is read before it appears." not in page
+            assert "Waiting for" not in page
     assert "Removed together with its writer’s ban." in words(cast.author.get(f"/comments/{held}"))
     assert 'id="appeal"' in cast.reader.get(f"/comments/{edited}").text
     assert 'id="appeal"' not in cast.newcomer.get(f"/comments/{held}").text
