@@ -289,7 +289,9 @@ def say(
     form_token: str = "",
 ) -> Act:
     """Return the act of posting a comment."""
-    form = {"body": body, "parent_id": str(parent or ""), "form_token": form_token or f"{person.name} {body}"}
+    form = {"body": body, "form_token": form_token or f"{person.name} {body}"}
+    if parent is not None:
+        form |= {"parent_id": str(parent), "parent_seen": f"{parent}:1"}
     return act_of(person, f"/essays/{slug or cast.slug}/comments", form)
 
 

@@ -252,7 +252,7 @@ def by_buttons(visitor: Visitor, scene: Scene, pages: dict[str, TestResponse]) -
 
 def actions(page: str) -> set[str]:
     """Return where the forms of a page lead, and those buttons of theirs that lead elsewhere."""
-    return set(re.findall(r'<(?:form|button)\b[^>]*\b(?:form)?action="([^"]+)"', page, flags=re.S))
+    return set(re.findall(r'<(?:form|button)\b[^>]*\s(?:form)?action="([^"]+)"', page, flags=re.S))
 
 
 def by_answers(visitor: Visitor, scene: Scene, pages: dict[str, TestResponse]) -> set[str]:
