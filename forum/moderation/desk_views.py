@@ -1,6 +1,5 @@
 """The desk: what needs a decision, with everything that helps to decide."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,6 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import Page, db
 from forum.discussion.closing import closing_of
-from forum.discussion.comment import Comment
-from forum.discussion.event import Event
 from forum.discussion.reasons import offered
 from forum.discussion.rights import Act, rights
 from forum.essays.essay import Essay
@@ -35,7 +32,6 @@ from forum.moderation.queue import (
 from forum.web import page_number, person, require, wants_json
 
 Answer = Response | str | tuple[Any, int]
-Decision = Callable[[User, Comment], Event]
 
 blueprint = Blueprint("desk", __name__)
 

@@ -29,7 +29,6 @@ from forum.moderation.forms import NoteForm
 from forum.web import person, refuse, wants_json
 
 Answer = Response | str | tuple[Any, int]
-Decision = Callable[[User, Comment], Event]
 
 blueprint = Blueprint("shaping", __name__)
 

@@ -1,20 +1,15 @@
 """The addresses that decide about one comment."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from forum.accounts.user import User
-from forum.discussion.comment import Comment
-from forum.discussion.event import Event
 from forum.moderation import decisions
 from forum.moderation.deciding import decide, seen, why
 from forum.moderation.forms import DecisionForm, ReasonedForm
 
 Answer = Response | str | tuple[Any, int]
-Decision = Callable[[User, Comment], Event]
 
 blueprint = Blueprint("moderation", __name__)
 
