@@ -157,7 +157,7 @@ def undo_in_pieces(actor: User, head: Event) -> Batch:
     db.session.refresh(
         head, with_for_update={"of": Event}
     )  # of two at once the second sees what the first did
-    if sentence := why_not_undo(head, later_events([head])):
+    if sentence := why_not_undo(head, later_events([head]), actor):
         raise NotPossible(sentence)
     made = take_back(actor, head)
     batch = _store(actor, Asked("undo"), made)

@@ -170,10 +170,14 @@ def actor_name(event: Event) -> str:
     return event.actor.name if event.actor else "The site"
 
 
-def deed(event: Event, viewer: User | None = None) -> str:
-    """Return who did what, for the middle of a sentence; to themselves somebody is “You”."""
-    is_own = viewer is not None and event.actor_id == viewer.id
-    return f"{'You' if is_own else actor_name(event)} {DEEDS.get(event.act, 'changed it')}"
+def doer(event: Event, viewer: User | None) -> str:
+    """Return who did it, for a sentence that a person reads; to themselves somebody is “You”."""
+    return "You" if viewer is not None and event.actor_id == viewer.id else actor_name(event)
+
+
+def deed(event: Event, viewer: User | None) -> str:
+    """Return who did what, for the middle of a sentence that a person reads."""
+    return f"{doer(event, viewer)} {DEEDS.get(event.act, 'changed it')}"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.report import Appeal
 from forum.discussion.rights import is_staff
 from forum.essays.essay import Essay
-from forum.moderation.decisions import DEEDS, NotPossible, actor_name, begin
+from forum.moderation.decisions import NotPossible, begin, deed, doer
 from forum.moderation.shaping import Shape, finish_essay, state_of
 from forum.moderation.standing import undo_on_person, why_not_undo_on_person
 
@@ -45,7 +45,7 @@ def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
     if with_later and not event.is_undone:
         for one in [event, *db.session.scalars(_parts_of(event))]:
             _undo_later(actor, one)
-    if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event])):
+    if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event]), actor):
         raise NotPossible(sentence)
     made = take_back(actor, event)
     if not event.parts:
@@ -163,17 +163,20 @@ def what_followed(event: Event, later: Iterable[Event]) -> list[Event]:
     )
 
 
-def why_not_undo(event: Event, later: Sequence[Event]) -> str | None:
-    """Return why an event cannot be undone, None if it can; `later` holds what `later_events` says."""
+def why_not_undo(event: Event, later: Sequence[Event], viewer: User | None = None) -> str | None:
+    """Return why an event cannot be undone, None if it can; `later` holds what `later_events` says.
+
+    With a viewer the sentence is for them alone: what they did themselves “You” did.
+    """
     if event.act not in UNDOABLE:
         return "This cannot be undone. Decide about it as it stands now."
     if event.is_undone:
         by = next((one for one in later if one.undoes_id == event.id and not one.is_undone), None)
-        return f"{actor_name(by)} undid this already." if by else "This was taken back already."
+        return f"{doer(by, viewer)} undid this already." if by else "This was taken back already."
     if event.comment_id is not None and not event.changes:  # of such an old one nothing is remembered
         return "Nobody remembers what was before this. Decide about it as it stands now."
     if followed := what_followed(event, later):
-        return f"This cannot be undone any more: {_deed(followed[-1])} since. Decide about it anew."
+        return f"This cannot be undone any more: {deed(followed[-1], viewer)} since. Decide about it anew."
     return None
 
 
@@ -191,12 +194,12 @@ def _undo_later(actor: User, event: Event) -> None:
         for one in followed:
             if one.act not in UNDOABLE:
                 raise NotPossible(
-                    f"This cannot be undone any more: {_deed(one)} since. Decide about it anew."
+                    f"This cannot be undone any more: {deed(one, actor)} since. Decide about it anew."
                 )
             if sentence := _why_not_alone(one) or why_may_not_undo(actor, one):
-                raise NotPossible(f"{_deed(one)} since. {sentence}")
+                raise NotPossible(f"{deed(one, actor)} since. {sentence}")
             if one.parts > AT_ONCE:
-                raise NotPossible(f"{_deed(one)} since, with {one.parts} comments. Undo that first.")
+                raise NotPossible(f"{deed(one, actor)} since, with {one.parts} comments. Undo that first.")
         undo(actor, followed[-1], with_later=True)
 
 
@@ -288,10 +291,6 @@ def _root(event: Event) -> tuple[int, int]:
     while event.undoes_id is not None:
         event, turns = db.session.get_one(Event, event.undoes_id), turns + 1
     return event.id, turns
-
-
-def _deed(event: Event) -> str:
-    return f"{actor_name(event)} {DEEDS.get(event.act, 'changed it')}"
 
 
 def _ids(kind: str, events: Iterable[Event]) -> set[int]:

@@ -527,6 +527,7 @@ def test_a_decision_is_undone_once(scene: Scene, cast: Cast) -> None:
     again = scene.undo(cast.moderator, event)
     assert again.status_code == 409
     assert "author undid this already." in words(again)
+    assert "You undid this already." in words(scene.undo(cast.author, event))
 
 
 def test_a_decision_is_not_undone_after_something_else_happened(scene: Scene, cast: Cast) -> None:

@@ -43,7 +43,7 @@ def test_an_undo_that_pins_again_takes_back_first_what_was_pinned_since(scene: S
     scene.done(scene.cast.author, first, "pin")
     down = scene.done(scene.cast.author, first, "unpin")
     scene.done(scene.cast.author, second, "pin")
-    assert "author pinned it since." in words(scene.undo(scene.cast.author, down))
+    assert "You pinned it since." in words(scene.undo(scene.cast.author, down))
     assert pinned(scene) == [second]
     with_later = {"with_later": "yes"}
     assert scene.cast.author.post(f"/moderation/undo/{down}", with_later).status_code == 303
