@@ -127,13 +127,16 @@ class Look:
 
 
 def is_due(user: User) -> bool:
-    """Tell whether an old decision should come back now: 25 were taken since. Few rows, however many there are."""
+    """Tell whether an old decision should come back now: 25 were taken since. One small query until it is so."""
     if not site_settings().second_looks:
         return False
-    last = db.session.scalar(select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id))
-    own = select(Event.at).where(_decided_by(user), Event.part_of_id.is_(None))
-    times = db.session.scalars(own.order_by(Event.id.desc()).limit(EVERY)).all()
-    return len(times) == EVERY and (last is None or times[-1] > last) and has_look(user)
+    last = select(func.max(SecondLook.at)).where(SecondLook.actor_id == user.id).scalar_subquery()
+    own = select(Event.at, last).where(_decided_by(user), Event.part_of_id.is_(None))
+    rows = db.session.execute(own.order_by(Event.id.desc()).limit(EVERY)).all()
+    if len(rows) < EVERY:
+        return False
+    earliest, looked = rows[-1]
+    return (looked is None or earliest > looked) and has_look(user)
 
 
 def has_look(user: User) -> bool:
