@@ -39,10 +39,10 @@ def wrong_counters() -> list[str]:
         if _is_visible(comment) and (comment.id, comment.shown_number) not in accepted:
             wrong.append(f"comment {comment.id}: shows a wording that was not accepted")
     by_essay = Counter(comment.essay_id for comment in visible)
-    for essay in db.session.scalars(select(Essay)):
+    for essay in db.session.scalars(select(Essay).order_by(Essay.id)):
         wrong += _compare(f"essay {essay.id}", essay, {"visible_comments": by_essay[essay.id]})
     by_author = Counter(comment.author_id for comment in visible)
-    for user in db.session.scalars(select(User)):
+    for user in db.session.scalars(select(User).order_by(User.id)):
         wrong += _compare(f"user {user.id}", user, {"accepted_comments": by_author[user.id]})
     return wrong
 
