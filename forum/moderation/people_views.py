@@ -28,7 +28,7 @@ from forum.moderation.people import (
     write_note,
 )
 from forum.moderation.people_forms import BanForm, ConfirmForm, NoteForm, ReasonForm, SuspendForm, WarnForm
-from forum.moderation.person import history_of
+from forum.moderation.person import MOST_NOTES, history_of
 from forum.moderation.queue import CAUSES, may_use_desk, overview, waiting_count
 from forum.moderation.said import in_words
 from forum.moderation.standing import AUTHORS_MAY, NotDone, may_note, why_not
@@ -248,18 +248,6 @@ def _page(
     history = history_of(user, actor, number, now)
     if number > 1 and not history.said.rows:
         abort(404)
-    forms: dict[str, ReasonForm] = {
-        key: ReasonForm(formdata=None) for key in ("hold", "release", "unsuspend")
-    }
-    forms |= {
-        "warn": WarnForm(formdata=None),
-        "suspend": SuspendForm(formdata=None),
-        "notes": NoteForm(formdata=None),
-    }
-    if failed is not None:
-        forms[act] = failed
-    for key, form in forms.items():
-        form.named(key)
     numbers = overview(actor)
     return render_template(
         "moderation/person.html",
@@ -269,9 +257,10 @@ def _page(
         history=history,
         why_not={key: why_not(key, actor, user, now) for key in AUTHORS_MAY},
         may_note=may_note(actor, user),
+        most_notes=MOST_NOTES,
         reason=reason_in_force(user, now),
         open_ban=ban_to_lift(user),
-        forms_of=forms,
+        forms_of=_forms(act, failed),
         failed=failed,
         act=act,
         problems=problems or [],
@@ -280,6 +269,23 @@ def _page(
         causes=CAUSES,
         waiting_count=numbers.total,
     )
+
+
+def _forms(act: str, failed: ReasonForm | None) -> dict[str, ReasonForm]:
+    """Return the form of each act, empty but for the one that failed."""
+    forms: dict[str, ReasonForm] = {
+        "warn": WarnForm(formdata=None),
+        "hold": ReasonForm(formdata=None),
+        "release": ReasonForm(formdata=None),
+        "suspend": SuspendForm(formdata=None),
+        "unsuspend": ReasonForm(formdata=None),
+        "notes": NoteForm(formdata=None),
+    }
+    if failed is not None:
+        forms[act] = failed
+    for key, form in forms.items():
+        form.named(key)
+    return forms
 
 
 def _ban_page(

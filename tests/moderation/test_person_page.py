@@ -12,8 +12,10 @@ from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.event import Event
 from forum.essays.essay import Essay
+from forum.moderation.person import MOST_NOTES
 from forum.notifications.notice import Notice
 from forum.outbox.message import Message
+from forum.site import audit
 from tests.admin.test_users import queries
 from tests.admin.written import STATES, comment_by, refuse_wrong_counters, states
 from tests.cast import Cast, Visitor, words
@@ -193,6 +195,19 @@ def test_the_page_tells_everything_but_the_address_to_who_is_no_admin(cast: Cast
     assert "Away in June." in words(cast.admin.get(f"/moderation/people/{colleague}"))
     assert "Away in June." not in words(cast.moderator.get(f"/moderation/people/{colleague}"))
     assert do(cast.author, colleague, "notes", note="Away in July.") == 403
+
+
+def test_the_page_shows_the_newest_notes_and_says_where_the_others_are(cast: Cast) -> None:
+    reader_id, page = cast.reader.user_id, f"/moderation/people/{cast.reader.user_id}"
+    with cast.app.app_context():
+        for number in range(MOST_NOTES + 1):
+            audit.record(cast.author.user_id, "note", f"user:{reader_id}", f"Note {number}.")
+        db.session.commit()
+    seen = words(cast.author.get(page))
+    assert f"Note {MOST_NOTES}." in seen
+    assert "Note 1." in seen
+    assert "Note 0." not in seen
+    assert "Admins find the others in the audit log." in seen
 
 
 def test_the_page_asks_the_same_of_the_database_for_much_as_for_little(cast: Cast) -> None:
