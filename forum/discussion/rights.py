@@ -67,6 +67,14 @@ def is_staff(user: User | None, essay: Essay, now: datetime) -> bool:
     return user.id == essay.author_id or user.role in (Role.MODERATOR, Role.ADMIN)
 
 
+def leaves_own_to_others(user: User, essay: Essay) -> bool:
+    """Tell whether somebody who moderates here does not decide about what they wrote themselves.
+
+    Moderators do not; the essay's author and admins may, because there may be nobody else.
+    """
+    return user.role == Role.MODERATOR and user.id != essay.author_id
+
+
 def may_see(user: User | None, essay: Essay, comment: Comment, now: datetime) -> bool:
     """Tell whether a comment exists for a person: shown, a placeholder, their own, or theirs to moderate."""
     if user is not None and comment.author_id == user.id:
@@ -137,20 +145,21 @@ def _towards(
     """Narrow what a person may do in general down to one comment."""
     allowed: set[Act] = set()
     own = comment.author_id == user.id
+    moderates = Act.MODERATE in in_general and not (own and leaves_own_to_others(user, essay))
     # Staff write in a closed thread too.
     goes_on = Act.MODERATE in in_general or thread_closing_of(comment) is None
     if own:
         allowed |= _over_own_words(user, essay, comment, in_general, now, goes_on=goes_on)
     may_reply = goes_on and (Act.REPLY in in_general or _may_go_on_in(user, essay, comment, now))
-    answerable = comment.visible or (Act.MODERATE in in_general and comment.is_waiting)
+    answerable = comment.visible or (moderates and comment.is_waiting)
     if may_reply and answerable:
         allowed.add(Act.REPLY)
     if comment.visible and not own:
         allowed |= in_general & {Act.REACT, Act.REPORT}
     if comment.author_id == essay.author_id:
         allowed.discard(Act.REPORT)
-    if comment.presence in (Presence.LIVE, Presence.HIDDEN):
-        allowed |= in_general & {Act.MODERATE}
+    if comment.presence in (Presence.LIVE, Presence.HIDDEN) and moderates:
+        allowed.add(Act.MODERATE)
     if comment.visible:
         allowed |= in_general & ({Act.FEATURE, Act.PIN} if comment.depth == 0 else {Act.FEATURE})
     return allowed

@@ -102,18 +102,13 @@ class Card:
         """Return the appeal that waits for an answer."""
         return self.asked.appeal if self.asked else None
 
-    @property
-    def is_visible(self) -> bool:
-        """Tell whether readers see some wording of it now."""
-        return self.comment.visible
-
 
 def cards_of(user: User, ids: Sequence[int], own: ColumnElement[bool], now: datetime) -> list[Card]:
     """Return the cards of some waiting comments, in their order; `own` is the condition on the user’s essays."""
     rows = _rows(ids)
     comments = [row.Comment for row in rows]
     parents = _lines(Comment.id.in_({one.answers_id for one in comments if one.answers_id}))
-    answers, reports, public = _answers(ids), reports_on(ids), _public_words(comments)
+    answers, reports, public = _answers(ids), reports_on(ids, user), _public_words(comments)
     appeals = appeals_on(ids)
     readers = _readers({one.author_id: one.author for one in comments}, own, now)
     return [

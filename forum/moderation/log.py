@@ -18,8 +18,13 @@ from forum.essays.essay import Essay
 from forum.moderation.cards import light_essay
 from forum.moderation.decisions import actor_name
 from forum.moderation.queue import may_use_desk, moderates
-from forum.moderation.standing import why_not
-from forum.moderation.undo import later_events, may_take_back_later, why_not_undo
+from forum.moderation.undo import (
+    later_events,
+    may_take_back_later,
+    refused_undos,
+    why_not_alone,
+    why_not_undo,
+)
 
 PER_PAGE = 50
 PARTS_SHOWN = 20
@@ -118,7 +123,7 @@ class LogFilters:
 
 
 def entries(user: User, filters: LogFilters, number: int = 1) -> Page[Entry]:
-    """Return one page of the log of what a person may see, the newest first, in four queries."""
+    """Return one page of the log of what a person may see, the newest first, in a fixed number of queries."""
     statement = _narrow(_events(user), filters)
     total = (
         db.session.scalar(statement.with_only_columns(func.count(Event.id), maintain_column_froms=True)) or 0
@@ -127,8 +132,9 @@ def entries(user: User, filters: LogFilters, number: int = 1) -> Page[Entry]:
         statement.order_by(Event.id.desc()).limit(PER_PAGE).offset((number - 1) * PER_PAGE)
     ).all()
     events = [row.Event for row in rows]
-    later, parts = later_events(events), _parts(user, [event.id for event in events if event.parts])
-    return Page([_entry(row, later, parts, user) for row in rows], number, PER_PAGE, total)
+    parts = _parts(user, [event.id for event in events if event.parts])
+    later, refused = later_events(events), refused_undos(user, events)
+    return Page([_entry(row, later, parts, refused) for row in rows], number, PER_PAGE, total)
 
 
 def find_event(user: User, event_id: int) -> Event | None:
@@ -208,9 +214,11 @@ def _parts(user: User, heads: Sequence[int]) -> dict[int | None, list[Part]]:
     return found
 
 
-def _entry(row: Any, later: list[Event], parts: dict[int | None, list[Part]], user: User) -> Entry:
+def _entry(
+    row: Any, later: list[Event], parts: dict[int | None, list[Part]], refused: dict[int, str]
+) -> Entry:
     event: Event = row.Event
-    refusal = _not_theirs(event, user) or why_not_undo(event, later)
+    refusal = refused.get(event.id) or why_not_alone(event)
     return Entry(
         id=event.id,
         at=event.at,
@@ -227,19 +235,8 @@ def _entry(row: Any, later: list[Event], parts: dict[int | None, list[Part]], us
         note=event.note,
         undoes_id=event.undoes_id,
         is_undone=event.is_undone,
-        why_not=refusal,
-        may_take_later=not _not_theirs(event, user) and may_take_back_later(event, later),
+        why_not=refusal or why_not_undo(event, later),
+        may_take_later=not refusal and may_take_back_later(event, later),
         count=event.parts,
         parts=parts.get(event.id, []),
     )
-
-
-def _not_theirs(event: Event, user: User) -> str | None:
-    """Return why no button is offered, as far as the event itself tells; the address behind it asks in full."""
-    if event.part_of_id is not None and event.act in OF_PARTS:
-        return "Undo it together with the ban."
-    if event.comment_id is not None or user.is_admin or event.actor_id == user.id:
-        return None
-    if event.parts or (event.person_id is not None and event.undoes_id is not None):
-        return "Only who did this, or an admin, may undo it."
-    return why_not(event.act, user, event.person, clock.now()) if event.person else None

@@ -15,14 +15,15 @@ from forum.discussion.report import Appeal, Report
 from forum.moderation.decisions import DEEDS
 from forum.moderation.queue import moderates
 from forum.moderation.said import Said, in_words
-from forum.moderation.standing import may_note, subject, why_not_undo_on_person
-from forum.moderation.undo import UNDOABLE, later_events, why_not_undo
+from forum.moderation.standing import may_note, subject
+from forum.moderation.undo import UNDOABLE, later_events, refused_undos, why_not_undo
 from forum.site.audit import AuditEntry
 from forum.subscriptions.subscription import State, Subscription
 from forum.subscriptions.tier import state_names, subscription_words
 
 COMMENTS_PER_PAGE = 20
 LONGEST_TIMELINE = 50
+MOST_NOTES = 50
 
 ON_PEOPLE = DEEDS | {
     "ban": "banned them",
@@ -144,12 +145,14 @@ def _said(user: User, reader: User, number: int, now: datetime) -> Page[Said]:
 
 
 def _notes(user: User) -> list[Note]:
+    """Return the newest notes about a person. One query."""
     mine = (AuditEntry.subject == subject(user)) & (AuditEntry.act == "note")
     rows = db.session.execute(
         select(AuditEntry, User.name)
         .outerjoin(User, User.id == AuditEntry.actor_id)
         .where(mine)
         .order_by(AuditEntry.id.desc())
+        .limit(MOST_NOTES)
     )
     return [Note(entry.at, name or "The command line", entry.reason) for entry, name in rows]
 
@@ -167,18 +170,12 @@ def _timeline(user: User, reader: User, now: datetime) -> list[Line]:
     )
     events = sorted([*_last(on_person), *_last(on_comments)], key=lambda event: event.id, reverse=True)
     shown = events[:LONGEST_TIMELINE]
-    later = later_events(shown)
-    return [_line(event, _may_undo(event, later, user, reader)) for event in shown]
+    later, refused = later_events(shown), refused_undos(reader, shown)
+    return [_line(event, event.id not in refused and why_not_undo(event, later) is None) for event in shown]
 
 
 def _last(events: Select[Event]) -> list[Event]:
     return list(db.session.scalars(events.order_by(Event.id.desc()).limit(LONGEST_TIMELINE)))
-
-
-def _may_undo(event: Event, later: list[Event], user: User, reader: User) -> bool:
-    if event.comment_id is None and why_not_undo_on_person(reader, event, user):
-        return False
-    return why_not_undo(event, later) is None
 
 
 def _line(event: Event, may_undo: bool) -> Line:

@@ -77,10 +77,15 @@ def moderates(user: User, now: datetime) -> ColumnElement[bool]:
 
 
 def moderated_comments(user: User, now: datetime) -> ColumnElement[bool]:
-    """Return the condition on comments that a person may decide about."""
+    """Return the condition on comments that a person may decide about; those of a moderator are for others."""
     if user.role == Role.ADMIN and may_use_desk(user, now):
         return true()
-    return Comment.essay_id.in_(select(Essay.id).where(moderates(user, now)))
+    there = Comment.essay_id.in_(select(Essay.id).where(moderates(user, now)))
+    if user.role != Role.MODERATOR:
+        return there
+    own, essay = aliased(Comment), aliased(Essay)
+    of_others = select(own.id).join(essay, essay.id == own.essay_id).where(essay.author_id != user.id)
+    return there & Comment.id.not_in(of_others.where(own.author_id == user.id))
 
 
 def waiting_count(user: User) -> int:

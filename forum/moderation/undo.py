@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, lazyload
 
 from forum import clock
 from forum.accounts.user import Role, User, lock_users
@@ -14,6 +14,7 @@ from forum.discussion.event import Event, take_out_of_force
 from forum.discussion.report import Appeal
 from forum.discussion.rights import is_staff
 from forum.essays.essay import Essay
+from forum.moderation.cards import light_essay
 from forum.moderation.decisions import NotPossible, begin, deed, doer
 from forum.moderation.shaping import Shape, finish_essay, state_of
 from forum.moderation.standing import undo_on_person, why_not_undo_on_person
@@ -32,6 +33,8 @@ AT_ONCE = 50
 """Up to so many comments are decided, or taken back, while the browser waits; more are the worker's."""
 
 NOT_YOURS = "Only who moderates there may undo this."
+OF_OTHERS = "Others decided about your comment, and others may undo it."
+NOT_YOUR_MANY = "Only who did this, or an admin, may undo it."
 
 
 def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
@@ -45,7 +48,7 @@ def undo(actor: User, event: Event, *, with_later: bool = False) -> Event:
     if with_later and not event.is_undone:
         for one in [event, *db.session.scalars(_parts_of(event))]:
             _undo_later(actor, one)
-    if sentence := _why_not_alone(event) or why_not_undo(event, later_events([event]), actor):
+    if sentence := why_not_alone(event) or why_not_undo(event, later_events([event]), actor):
         raise NotPossible(sentence)
     made = take_back(actor, event)
     if not event.parts:
@@ -82,22 +85,22 @@ def take_back(actor: User, event: Event) -> Event:
 
 
 def why_may_not_undo(actor: User, event: Event) -> str | None:
-    """Return why a person may not take back an act at all: who may do it may undo it.
+    """Return why a person may not take back an act at all: who may do it may undo it."""
+    return refused_undos(actor, [event]).get(event.id)
 
-    An act on many is undone by who did it or an admin, who also has the right for every part.
+
+def refused_undos(actor: User, events: Sequence[Event]) -> dict[int, str]:
+    """Return why a person may not take back some acts, by event; those that they may are left out.
+
+    An act on many is undone by who did it or an admin, who also has the right for every part. Five
+    queries at most, however many events, and those for undone acts on people that are not at hand.
     """
-    if event.comment_id is None and event.person_id is not None:
-        sentence = why_not_undo_on_person(actor, event, db.session.get_one(User, event.person_id))
-        of_others = event.parts and not (actor.is_admin or actor.id == event.actor_id)
-        return sentence or ("Only who did this, or an admin, may undo it." if of_others else None)
-    if event.parts and not (actor.is_admin or actor.id == event.actor_id):
-        return "Only who did this, or an admin, may undo it."
-    now, essays = clock.now(), select(Essay).where(Essay.id.in_(_essay_ids([event])))
-    return (
-        None
-        if all(is_staff(actor, essay, now) for essay in db.session.scalars(essays).unique())
-        else NOT_YOURS
-    )
+    now, essays = clock.now(), _essays_of(events)
+    concerned = select(Essay).where(Essay.id.in_(set().union(*essays.values())))
+    light = concerned.options(*light_essay(), lazyload(Essay.author))
+    not_theirs = {one.id for one in db.session.scalars(light) if not is_staff(actor, one, now)}
+    refused = {one.id: _refusal(actor, one, not_theirs & essays[one.id]) for one in events}
+    return {row_id: sentence for row_id, sentence in refused.items() if sentence} | _by_others(actor, events)
 
 
 def lock_for_undo(actor: User, event: Event) -> None:
@@ -115,7 +118,7 @@ def lock_for_undo(actor: User, event: Event) -> None:
     # Acts on people hold the rows of every admin as well, so that the last one cannot go unseen.
     admins = (User.role == Role.ADMIN) if event.person_id is not None else User.id == actor.id
     lock_users(User.id.in_(people) | writers | admins)
-    _lock(Essay.id, _essay_ids(concerned), key_share=True)
+    _lock(Essay.id, set().union(*_essays_of(concerned).values()), key_share=True)
     _lock(Comment.id, comment_ids)
     db.session.expire_all()
 
@@ -180,6 +183,13 @@ def why_not_undo(event: Event, later: Sequence[Event], viewer: User | None = Non
     return None
 
 
+def why_not_alone(event: Event) -> str | None:
+    """Return why a part cannot be taken back without the act that it belongs to."""
+    if event.part_of_id is not None and _is_of_ban(event):
+        return "It belongs to its writer’s ban: undo that as a whole."
+    return None
+
+
 def may_take_back_later(event: Event, later: Sequence[Event]) -> bool:
     """Tell whether only other decisions stand in the way of an undo, which can be taken back with it."""
     if event.act not in UNDOABLE or event.is_undone:
@@ -196,7 +206,7 @@ def _undo_later(actor: User, event: Event) -> None:
                 raise NotPossible(
                     f"This cannot be undone any more: {deed(one, actor)} since. Decide about it anew."
                 )
-            if sentence := _why_not_alone(one) or why_may_not_undo(actor, one):
+            if sentence := why_not_alone(one) or why_may_not_undo(actor, one):
                 raise NotPossible(f"{deed(one, actor)} since. {sentence}")
             if one.parts > AT_ONCE:
                 raise NotPossible(f"{deed(one, actor)} since, with {one.parts} comments. Undo that first.")
@@ -237,13 +247,6 @@ def _head(actor: User, event: Event) -> Event:
     db.session.add(made)
     take_out_of_force(event)
     return made
-
-
-def _why_not_alone(event: Event) -> str | None:
-    """Return why a part cannot be taken back without the act that it belongs to."""
-    if event.part_of_id is not None and _is_of_ban(event):
-        return "It belongs to its writer’s ban: undo that as a whole."
-    return None
 
 
 def _is_of_ban(event: Event) -> bool:
@@ -298,18 +301,47 @@ def _ids(kind: str, events: Iterable[Event]) -> set[int]:
     return {row_id for event in events for name, row_id, *_ in event.changes if name == kind}
 
 
-def _essay_ids(events: Collection[Event]) -> set[int]:
-    """Return the essays that some events are about, also those where a comment was moved from or to. Two queries."""
-    found = {event.essay_id for event in events} | _ids("essay", events)
-    comment_ids = {event.comment_id for event in events}
-    for event in events:
-        found |= _places(event)
-        for _, _, field, old, new in event.changes:
-            comment_ids |= {old, new} if field == "parent_id" else set()
-    heads = [event.id for event in events if event.parts]
-    found |= set(db.session.scalars(select(Comment.essay_id).where(Comment.id.in_(comment_ids - {None}))))
-    found |= set(db.session.scalars(select(Event.essay_id).where(Event.part_of_id.in_(heads)).distinct()))
-    return {essay_id for essay_id in found if essay_id is not None}
+def _essays_of(events: Sequence[Event]) -> dict[int, set[int]]:
+    """Return the essays that each event is about, also those where a comment was moved from or to. Two queries."""
+    comments = {event.id: _comments_of(event) for event in events}
+    ids = set().union(*comments.values())
+    stand = select(Comment.id, Comment.essay_id).where(Comment.id.in_(ids))
+    essay_of = {row.id: row.essay_id for row in db.session.execute(stand)}
+    found = {event.id: _places(event) | _ids("essay", [event]) for event in events}
+    for event_id, comment_ids in comments.items():
+        found[event_id] |= {essay_of[one] for one in comment_ids if one in essay_of}
+    if heads := [event.id for event in events if event.parts]:
+        parts = select(Event.part_of_id, Event.essay_id).where(Event.part_of_id.in_(heads)).distinct()
+        for head, essay_id in db.session.execute(parts):
+            if head is not None and essay_id is not None:
+                found[head].add(essay_id)
+    return found
+
+
+def _comments_of(event: Event) -> set[int]:
+    """Return the comment that an event is about, and those below which it hung something. No query."""
+    above = {one for _, _, field, *ends in event.changes if field == "parent_id" for one in ends}
+    return {one for one in above | {event.comment_id} if one is not None}
+
+
+def _refusal(actor: User, event: Event, elsewhere: set[int]) -> str | None:
+    """Return why a person may not take back one act; `elsewhere` are its essays whose discussion is not theirs."""
+    of_others = event.parts and not (actor.is_admin or actor.id == event.actor_id)
+    if event.comment_id is None and event.person_id is not None:
+        sentence = why_not_undo_on_person(actor, event, db.session.get_one(User, event.person_id))
+        return sentence or (NOT_YOUR_MANY if of_others else None)
+    return NOT_YOUR_MANY if of_others else NOT_YOURS if elsewhere else None
+
+
+def _by_others(actor: User, events: Sequence[Event]) -> dict[int, str]:
+    """Return what others decided about a moderator's own words: who does not decide that, does not undo it."""
+    if actor.role != Role.MODERATOR:
+        return {}
+    judged = [one for one in events if one.comment_id is not None and one.actor_id != actor.id]
+    own = select(Comment.id).where(Comment.id.in_([one.comment_id for one in judged]))
+    not_theirs = own.join(Comment.essay).where(Comment.author_id == actor.id, Essay.author_id != actor.id)
+    ids = set(db.session.scalars(not_theirs))
+    return {one.id: OF_OTHERS for one in judged if one.comment_id in ids}
 
 
 def _lock(column: InstrumentedAttribute[int], ids: Collection[int], *, key_share: bool = False) -> None:

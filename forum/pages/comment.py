@@ -89,7 +89,7 @@ def comment_page(comment_id: int) -> Answer:
         may_read_original=MARK in comment.newest.source and may_read_original(user, comment, now),
         root=db.session.get(Comment, comment.root_comment_id) if Act.MODERATE in may else None,
         asked=appeals_on([comment.id]).get(comment.id) if Act.MODERATE in may else None,
-        reports=reports_on([comment.id]).get(comment.id, []) if Act.MODERATE in may else [],
+        reports=reports_on([comment.id], user).get(comment.id, []) if Act.MODERATE in may else [],
         appeal_days=site_settings().appeal_days,
         folds_at=site_settings().reports_that_fold,
         reported=_reported(user, comment) if Act.REPORT in may else "",

@@ -1,5 +1,6 @@
 """The log: every decision with who, what, when and why, and an undo where it is possible; and what of it is public."""
 
+import re
 from datetime import timedelta
 
 import time_machine
@@ -10,7 +11,7 @@ from forum.database import db
 from forum.discussion.report import REASONS
 from forum.essays.essay import Access
 from forum.site.settings import change_setting
-from tests.cast import Cast, words
+from tests.cast import Cast, Visitor, words
 from tests.discussion.rows import statements
 from tests.moderation.stage import Scene
 
@@ -103,6 +104,61 @@ def test_acts_on_people_are_in_the_log_of_who_may_do_them(scene: Scene, cast: Ca
     assert "Advertising." in page
     assert "Undo banned: reader" in page
     assert "Undo banned" not in words(cast.moderator.get("/moderation/log"))
+
+
+def test_the_log_and_the_person_page_offer_an_undo_exactly_where_it_is_taken(
+    scene: Scene, cast: Cast
+) -> None:
+    other = cast.person("other author", Role.AUTHOR)
+    cast.essay("on-wells", "On wells", author_id=other.user_id)
+    row, person = scene.shown(), cast.reader.user_id
+    moved = _moved(scene, row, "on-wells")
+    hidden = scene.done(other, row, "hide", reason="unkind")
+    cast.admin.post(f"/moderation/people/{person}/ban", {"reason": "Advertising."})
+    banned = int(cast.admin.get("/moderation/log").text.partition('id="event-')[2].partition('"')[0])
+    assert other.get("/moderation/log").text.count('role="rowheader"') == 3
+    for page in ("/moderation/log", f"/moderation/people/{person}"):
+        assert _offered(other, page) == {hidden}, page
+        assert _offered(cast.moderator, page) == {moved, hidden}, page
+        assert _offered(cast.admin, page) == {moved, hidden, banned}, page
+    answers = [scene.undo(other, event).status_code for event in (moved, banned, hidden)]
+    assert answers == [403, 403, 303]
+
+
+def test_moderators_leave_what_they_wrote_to_others_and_nobody_learns_who_reported_them(
+    scene: Scene, cast: Cast
+) -> None:
+    row, by_admin = scene.post(cast.moderator, "Mine."), scene.post(cast.admin, "Mine too.")
+    for comment in (row, by_admin):
+        cast.reader.post(f"/comments/{comment}/report", {"reason": "unkind", "note": "Mean."})
+    assert f'id="card-{row}"' not in cast.moderator.get("/moderation").text
+    assert f'action="/moderation/comments/{row}/' not in cast.moderator.get(f"/comments/{row}").text
+    assert scene.decide(cast.moderator, row, "approve").status_code == 403
+    batch = {"do": "approve", "item": [f"{row}:1"]}
+    assert cast.moderator.post("/moderation/batch", batch).status_code == 404
+    for page in ("/moderation", f"/comments/{by_admin}"):
+        assert "reader : Unkind" in words(cast.moderator.get(page)), page
+    assert "A reader : Unkind" in words(cast.admin.get(f"/comments/{by_admin}"))
+    assert words(cast.admin.get("/moderation")).count("A reader : Unkind") == 1
+    assert scene.decide(cast.admin, by_admin, "approve").status_code == 303
+    hidden = scene.done(cast.author, row, "hide", reason="unkind")
+    for page in ("/moderation/log", f"/moderation/people/{cast.moderator.user_id}"):
+        assert hidden not in _offered(cast.moderator, page), page
+        assert hidden in _offered(cast.author, page), page
+    assert scene.undo(cast.moderator, hidden).status_code == 403
+    assert scene.decide(cast.moderator, row, "restore").status_code == 403
+
+
+def _moved(scene: Scene, row: int, slug: str) -> int:
+    """Let the admin move a comment to another essay; return the event."""
+    target = {"target": f"/essays/{slug}"}
+    assert scene.cast.admin.post(f"/moderation/comments/{row}/move", target).status_code == 303
+    return scene.last_event(row).id
+
+
+def _offered(who: Visitor, page: str) -> set[int]:
+    """Return the events that a page offers to undo."""
+    return {int(found) for found in re.findall(r'action="/moderation/undo/(\d+)"', who.get(page).text)}
 
 
 def test_the_log_takes_the_same_number_of_queries_whatever_is_in_it(scene: Scene, cast: Cast) -> None:

@@ -23,7 +23,7 @@ from tests.moderation.stage import Scene
 BAD = '<img src=x onerror="alert(1)">'
 
 
-QUERIES = {"/moderation": 23, "/moderation/log": 8}
+QUERIES = {"/moderation": 23, "/moderation/log": 10}
 """With the session and the settings."""
 
 
