@@ -46,6 +46,7 @@ def test_a_folded_comment_with_replies_leaves_a_placeholder(cast: Cast) -> None:
     page = cast.stranger.get("/essays/on-tides")
     assert "This comment is waiting for the author." in words(page)
     assert "boats" not in page.text
+    assert "<title>A comment on On tides" in cast.stranger.get(f"/comments/{comment}").text
 
 
 def test_the_same_reader_counts_once_and_loses_nothing(cast: Cast) -> None:
