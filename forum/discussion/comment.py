@@ -151,6 +151,11 @@ class Comment(Base):
         return self.presence == Presence.LIVE and self.newest.verdict == Verdict.HELD
 
     @property
+    def is_refused(self) -> bool:
+        """Tell whether it was removed, or its newest wording rejected."""
+        return self.presence == Presence.HIDDEN or self.newest.verdict == Verdict.REJECTED
+
+    @property
     def needs_verdict(self) -> bool:
         """Tell whether a moderator is to decide about its newest wording: held, and live or under appeal."""
         if self.newest.verdict != Verdict.HELD or self.ban_id is not None or self.merged_into_id is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 
 from forum.database import db
-from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
+from forum.discussion.comment import Cause, Comment, CommentRevision, Verdict
 from forum.discussion.event import Event
 from forum.discussion.reasons import said
 from forum.discussion.report import Appeal
@@ -33,8 +33,7 @@ def judged_on(comment: Comment) -> Judged | None:
     if comment.ban_id is not None:  # it is the ban that keeps them from readers
         return None
     newest = comment.newest
-    is_refused = comment.presence == Presence.HIDDEN or newest.verdict == Verdict.REJECTED
-    if not is_refused and not (newest.verdict == Verdict.HELD and Cause.APPEAL in newest.causes):
+    if not comment.is_refused and not (newest.verdict == Verdict.HELD and Cause.APPEAL in newest.causes):
         return None
     against = _judged().where(
         Event.comment_id == comment.id, Event.act.in_(DECISIONS), Event.is_undone.is_(False)

@@ -1,5 +1,6 @@
 """Who may do what in a discussion: the one function that every button, route and API asks."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -116,6 +117,33 @@ def decision_on(comment: Comment) -> Event | None:
     )
 
 
+def appealable(comments: Iterable[Comment], now: datetime) -> set[int]:
+    """Return which comments were refused so that their writers may ask for another look.
+
+    Two queries, however many, and none where nothing was refused; more for a decision that is long past.
+    """
+    ids = [one.id for one in comments if _is_refused_by_itself(one) and not _has_open_appeal(one)]
+    if not ids:
+        return set()
+    earliest = now - timedelta(days=site_settings().appeal_days)
+    against = Event.comment_id.in_(ids) & Event.act.in_(DECISIONS) & Event.is_undone.is_(False)
+    decisions = {
+        one.comment_id: one for one in db.session.scalars(select(Event).where(against).order_by(Event.id))
+    }
+    made = select(Appeal.event_id, Appeal.comment_id, Appeal.decided_at).where(Appeal.comment_id.in_(ids))
+    appeals = db.session.execute(made).all()
+    used = {row.event_id for row in appeals}
+    waiting = {row.comment_id for row in appeals if row.decided_at is None}
+    return {
+        comment_id
+        for comment_id, one in decisions.items()
+        if comment_id is not None
+        and one.id not in used
+        and comment_id not in waiting
+        and not _is_over(one, earliest)
+    }
+
+
 def _in_general(user: User | None, essay: Essay, now: datetime) -> frozenset[Act]:
     """Collect what a person may do in a discussion, towards a comment that another reader wrote."""
     if not essay.may_read_whole(user, now):
@@ -176,13 +204,17 @@ def _over_own_words(
         return allowed
     if comment.merged_into_id is not None:  # its address leads to another, so it must not come back by itself
         return allowed
-    refused = comment.presence == Presence.HIDDEN or comment.newest.verdict == Verdict.REJECTED
-    if refused and not _has_open_appeal(comment) and _may_appeal(comment, now):
+    if comment.id in appealable([comment], now):
         allowed.add(Act.APPEAL)
     may_write = goes_on and (Act.COMMENT in in_general or _may_go_on_in(user, essay, comment, now))
     if may_write and is_editable(comment):
         allowed.add(Act.EDIT)
     return allowed
+
+
+def _is_refused_by_itself(comment: Comment) -> bool:
+    """Tell whether words are kept from readers by a decision about them, not by a ban or for another comment."""
+    return comment.is_refused and comment.ban_id is None and comment.merged_into_id is None
 
 
 def _has_open_appeal(comment: Comment) -> bool:
@@ -209,16 +241,6 @@ def _may_go_on_in(user: User, essay: Essay, comment: Comment, now: datetime) -> 
         return False
     root = db.session.get(Comment, comment.root_comment_id)
     return root is not None and root.author_id == user.id
-
-
-def _may_appeal(comment: Comment, now: datetime) -> bool:
-    decision = decision_on(comment)
-    if decision is None or _is_over(decision, now - timedelta(days=site_settings().appeal_days)):
-        return False
-    used = select(Appeal.id).where(
-        (Appeal.event_id == decision.id) | ((Appeal.comment_id == comment.id) & Appeal.decided_at.is_(None))
-    )
-    return db.session.scalar(used.limit(1)) is None
 
 
 def _is_over(decision: Event, earliest: datetime) -> bool:

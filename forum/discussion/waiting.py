@@ -1,5 +1,6 @@
 """What a writer reads above words of theirs that others do not see: why they wait, and how long that usually takes."""
 
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 from sqlalchemy import select
@@ -21,10 +22,18 @@ UPHELD = "uphold"
 """The act of who looked at an appeal and left all as it was."""
 
 
-def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, usually: str = "") -> str:
+def waiting_sentence(
+    comment: Comment,
+    essay: Essay,
+    last_words: Mapping[int, Event],
+    *,
+    to_writer: bool = True,
+    usually: str = "",
+) -> str:
     """Return what stands above words that readers do not see, for their writer or for a moderator.
 
-    `usually` is what `usual_wait` says; it stands below what waits.
+    `last_words` is what `last_words_on` says of it and maybe others; `usually`, what `usual_wait` says, stands below
+    what waits.
     """
     newest, author = comment.newest, essay.author.name
     only_you, why = " Only you can see it.", ""
@@ -34,9 +43,17 @@ def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, 
         whose = "your" if to_writer else "its writer’s"
         words, only_you, usually = f"Removed together with {whose} ban.", " Only you can see this.", ""
     elif comment.presence == Presence.HIDDEN and not comment.needs_verdict:
-        words, only_you, usually = _removed("Removed", comment), " Only you can see this.", ""
+        words, only_you, usually = (
+            _removed("Removed", last_words.get(comment.id)),
+            " Only you can see this.",
+            "",
+        )
     elif newest.verdict == Verdict.REJECTED:
-        words, only_you, usually = _removed("Not accepted", comment), " Only you can see this.", ""
+        words, only_you, usually = (
+            _removed("Not accepted", last_words.get(comment.id)),
+            " Only you can see this.",
+            "",
+        )
     elif Cause.APPEAL in newest.causes:
         words = f"{author} will look at this again."
     elif Cause.REPORTS in newest.causes:
@@ -49,6 +66,16 @@ def waiting_sentence(comment: Comment, essay: Essay, *, to_writer: bool = True, 
     if not to_writer:
         return words
     return " ".join(sentence for sentence in (words + only_you, why, usually) if sentence)
+
+
+def last_words_on(comments: Iterable[Comment]) -> dict[int, Event]:
+    """Return the last decision about each comment that was refused. One query, none where nothing was."""
+    ids = [one.id for one in comments if one.is_refused]
+    if not ids:
+        return {}
+    about = Event.comment_id.in_(ids) & Event.act.in_((*DECISIONS, UPHELD)) & Event.is_undone.is_(False)
+    found = db.session.scalars(select(Event).where(about).order_by(Event.id))
+    return {one.comment_id: one for one in found if one.comment_id is not None}
 
 
 def old_text_stays(essay: Essay) -> str:
@@ -85,16 +112,8 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
-def _removed(what: str, comment: Comment) -> str:
-    """Say who keeps words from readers and why; after another look with the reason that was given then. One query."""
-    decision = _last_word_on(comment)
+def _removed(what: str, decision: Event | None) -> str:
+    """Say who keeps words from readers and why; after another look with the reason that was given then."""
     why = said(decision.reason, decision.note) if decision else ""
     words = f"{what} by the moderators: {why}" if why else f"{what} by the moderators."
     return f"{words} Looked at again, and it stays." if decision and decision.act == UPHELD else words
-
-
-def _last_word_on(comment: Comment) -> Event | None:
-    about = (
-        (Event.comment_id == comment.id) & Event.act.in_((*DECISIONS, UPHELD)) & Event.is_undone.is_(False)
-    )
-    return db.session.scalar(select(Event).where(about).order_by(Event.id.desc()).limit(1))

@@ -24,7 +24,7 @@ from forum.discussion.refusals import (
 from forum.discussion.reporting import report_by
 from forum.discussion.rights import Act, is_for_supporters, may_read_newest, may_see, rights, rights_towards
 from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
-from forum.discussion.waiting import usual_wait, waiting_sentence
+from forum.discussion.waiting import last_words_on, usual_wait, waiting_sentence
 from forum.essays.essay import Essay
 from forum.limits import limit
 from forum.moderation.deciding import last_decision
@@ -191,7 +191,7 @@ def _replies(node: Node, parts: OwnParts) -> Markup:
 def _sentence(comment: Comment, essay: Essay, *, own: bool) -> str:
     """Return what stands above words that readers do not see; a writer whose words wait is told how long."""
     usually = usual_wait(essay.author_id) if own and comment.waits_since else ""
-    return waiting_sentence(comment, essay, to_writer=own, usually=usually)
+    return waiting_sentence(comment, essay, last_words_on([comment]), to_writer=own, usually=usually)
 
 
 def _reported(user: User, comment: Comment) -> str:

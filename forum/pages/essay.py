@@ -18,7 +18,7 @@ from forum.discussion.comment import Comment, Presence
 from forum.discussion.forms import CommentForm
 from forum.discussion.reaction import Reaction
 from forum.discussion.refusals import is_about_subscription, supporters_only, why_no_stranger, why_not
-from forum.discussion.rights import Act, is_editable, is_for_supporters, rights, rights_towards
+from forum.discussion.rights import Act, appealable, is_editable, is_for_supporters, rights
 from forum.discussion.screening import causes_to_hold
 from forum.discussion.thread import (
     Node,
@@ -30,7 +30,7 @@ from forum.discussion.thread import (
     unseen_comments_of,
     waiting_node,
 )
-from forum.discussion.waiting import usual_wait, waiting_sentence
+from forum.discussion.waiting import last_words_on, usual_wait, waiting_sentence
 from forum.essays.essay import Essay, find_essay
 from forum.notifications.follow import is_following
 from forum.notifications.watch import is_muted_by
@@ -228,8 +228,8 @@ def _waiting_parts(
 ) -> OwnParts:
     """Return a viewer's own comments that others do not see, for the places below what they answer.
 
-    One query, and one more where something waits: how long that usually takes. For each that was refused a few
-    more: why, and whether they may ask for another look.
+    One query, one more where something waits: how long that usually takes; three more where something was
+    refused: why, and what they may ask another look at.
     """
     parts: OwnParts = {}
     waiting: dict[int, list[tuple[Node, str, set[Act]]]] = {}
@@ -239,24 +239,26 @@ def _waiting_parts(
         if not comment.visible and (place := _place(comment, ids, top)) is not None
     ]
     usually = usual_wait(essay.author_id) if any(comment.waits_since for _, comment, _ in own) else ""
+    comments = [comment for _, comment, _ in own]
+    last_words, open_to_appeal = last_words_on(comments), appealable(comments, clock.now())
     for place, comment, is_closed in own:
-        sentence = waiting_sentence(comment, essay, usually=usually)
-        offered = _offered(user, essay, comment, may, is_closed=is_closed)
+        sentence = waiting_sentence(comment, essay, last_words, usually=usually)
+        offered = _offered(comment, may, is_closed=is_closed)
+        if comment.id in open_to_appeal:
+            offered.add(Act.APPEAL)
         waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, offered))
     for place, here in waiting.items():
         parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
     return parts
 
 
-def _offered(user: User, essay: Essay, comment: Comment, may: frozenset[Act], *, is_closed: bool) -> set[Act]:
-    """Return what somebody is offered beside words of theirs that others do not see. No query unless refused."""
+def _offered(comment: Comment, may: frozenset[Act], *, is_closed: bool) -> set[Act]:
+    """Return what somebody may do at once with words of theirs that others do not see."""
     offered: set[Act] = set()
     if _may_edit(may, is_closed=is_closed) and is_editable(comment):
         offered.add(Act.EDIT)
     if comment.presence == Presence.LIVE:
         offered.add(Act.WITHDRAW)
-    if comment.waits_since is None:
-        offered |= rights_towards(comment, user, essay, may, clock.now()) & {Act.APPEAL}
     return offered
 
 

@@ -1,6 +1,6 @@
 """A person's own page and account: their comments, what became of each, and what they follow or muted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,8 @@ from forum.accounts.user import User
 from forum.database import Page, db, page_of
 from forum.discussion.answers import Answer
 from forum.discussion.comment import Comment, Presence
-from forum.discussion.waiting import waiting_sentence
+from forum.discussion.event import Event
+from forum.discussion.waiting import last_words_on, waiting_sentence
 from forum.essays.essay import Access, Essay
 from forum.essays.listing import newest_essays
 from forum.limits import limit
@@ -89,7 +90,8 @@ def own_comments() -> Answer:
     user = person()
     require(user is not None)
     page = _comments(user, page_number(), Comment.presence != Presence.ERASED)
-    states = {comment.id: _state(comment) for comment in page.rows}
+    last_words = last_words_on(page.rows)
+    states = {comment.id: _state(comment, last_words) for comment in page.rows}
     return render_template("pages/own_comments.html", user=user, page=page, states=states)
 
 
@@ -130,9 +132,9 @@ def _comments(user: User, number: int, condition: ColumnElement[bool]) -> Page[C
     return page
 
 
-def _state(comment: Comment) -> str:
+def _state(comment: Comment, last_words: Mapping[int, Event]) -> str:
     if comment.presence == Presence.WITHDRAWN:
         return "You withdrew it."
     if comment.visible and comment.newest_number == comment.shown_number:
         return "Posted."
-    return waiting_sentence(comment, comment.essay)
+    return waiting_sentence(comment, comment.essay, last_words)
