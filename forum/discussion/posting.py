@@ -29,7 +29,7 @@ from forum.discussion.outcome import tell_reporters
 from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import brings_back_redacted
 from forum.discussion.report import Appeal
-from forum.discussion.rights import decision_on, is_staff
+from forum.discussion.rights import decisions_on, is_staff
 from forum.discussion.rules import ABOUT_WORDS
 from forum.discussion.screening import Refused, causes_for_words, refuse_if_too_fast
 from forum.discussion.telling import keep_all_told, keep_told, tell_readers
@@ -185,7 +185,7 @@ def toggle_reaction(user: User, comment: Comment) -> bool:
 
 def appeal_decision(author: User, comment: Comment, words: str) -> None:
     """Ask for another look at the decision against one's comment; the caller has checked the right to it."""
-    decision = decision_on(comment)
+    decision = decisions_on([comment.id]).get(comment.id)
     if decision is None:
         raise Refused("There is no decision to appeal against any more.")
     newest = comment.newest

@@ -1,6 +1,6 @@
 """Who may do what in a discussion: the one function that every button, route and API asks."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -107,14 +107,11 @@ def is_editable(comment: Comment) -> bool:
     return comment.presence == Presence.LIVE or not _has_open_appeal(comment)
 
 
-def decision_on(comment: Comment) -> Event | None:
-    """Return the latest decision against a comment that still stands."""
-    return db.session.scalar(
-        select(Event)
-        .where(Event.comment_id == comment.id, Event.act.in_(DECISIONS), Event.is_undone.is_(False))
-        .order_by(Event.id.desc())
-        .limit(1)
-    )
+def decisions_on(comment_ids: Collection[int], acts: Collection[str] = DECISIONS) -> dict[int, Event]:
+    """Return the latest decision against each comment that still stands, or the latest of other acts. One query."""
+    about = Event.comment_id.in_(comment_ids) & Event.act.in_(acts) & Event.is_undone.is_(False)
+    found = db.session.scalars(select(Event).where(about).order_by(Event.id))
+    return {one.comment_id: one for one in found if one.comment_id is not None}
 
 
 def appealable(comments: Iterable[Comment], now: datetime) -> set[int]:
@@ -126,21 +123,14 @@ def appealable(comments: Iterable[Comment], now: datetime) -> set[int]:
     if not ids:
         return set()
     earliest = now - timedelta(days=site_settings().appeal_days)
-    against = Event.comment_id.in_(ids) & Event.act.in_(DECISIONS) & Event.is_undone.is_(False)
-    decisions = {
-        one.comment_id: one for one in db.session.scalars(select(Event).where(against).order_by(Event.id))
-    }
     made = select(Appeal.event_id, Appeal.comment_id, Appeal.decided_at).where(Appeal.comment_id.in_(ids))
     appeals = db.session.execute(made).all()
     used = {row.event_id for row in appeals}
     waiting = {row.comment_id for row in appeals if row.decided_at is None}
     return {
         comment_id
-        for comment_id, one in decisions.items()
-        if comment_id is not None
-        and one.id not in used
-        and comment_id not in waiting
-        and not _is_over(one, earliest)
+        for comment_id, one in decisions_on(ids).items()
+        if one.id not in used and comment_id not in waiting and not _is_over(one, earliest)
     }
 
 

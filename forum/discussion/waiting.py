@@ -9,7 +9,7 @@ from forum.database import db
 from forum.discussion.comment import Cause, Comment, Presence, Verdict
 from forum.discussion.event import Event
 from forum.discussion.reasons import said
-from forum.discussion.rights import DECISIONS
+from forum.discussion.rights import DECISIONS, decisions_on
 from forum.discussion.rules import why_it_waits
 from forum.essays.essay import Essay
 
@@ -71,11 +71,7 @@ def waiting_sentence(
 def last_words_on(comments: Iterable[Comment]) -> dict[int, Event]:
     """Return the last decision about each comment that was refused. One query, none where nothing was."""
     ids = [one.id for one in comments if one.is_refused]
-    if not ids:
-        return {}
-    about = Event.comment_id.in_(ids) & Event.act.in_((*DECISIONS, UPHELD)) & Event.is_undone.is_(False)
-    found = db.session.scalars(select(Event).where(about).order_by(Event.id))
-    return {one.comment_id: one for one in found if one.comment_id is not None}
+    return decisions_on(ids, (*DECISIONS, UPHELD)) if ids else {}
 
 
 def old_text_stays(essay: Essay) -> str:
