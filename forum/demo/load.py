@@ -156,6 +156,8 @@ class Place:
     answers: "Place | None"
     parent: "Place | None"
     accepted_before: int
+    thread_number: int | None = None
+    place: int = 0
     replies: int = 0
     visible_below: int = 0
 
@@ -183,6 +185,9 @@ def _places(
     began = essay.published_at or essay.created_at
     step = (clock.now() - began) / (len(ids) + 1)
     places: list[Place] = []
+    last_thread = select(func.max(Comment.thread_number)).where(Comment.essay_id == essay.id)
+    threads = db.session.scalar(last_thread) or 0
+    in_thread = Counter[int]()
     counted = select(User.id, User.accepted_comments).where(User.id.in_(reader_ids))
     accepted = {row.id: row.accepted_comments for row in db.session.execute(counted)}
     for number, comment_id in enumerate(ids):
@@ -194,7 +199,14 @@ def _places(
         parent = answers.parent if answers and answers.depth >= MAX_DEPTH else answers
         moment = began + step * (number + 1)
         author_id = random.choice(reader_ids)
-        places.append(Place(comment_id, author_id, moment, answers, parent, accepted[author_id]))
+        place = Place(comment_id, author_id, moment, answers, parent, accepted[author_id])
+        if place.root_id is None:
+            threads += 1
+            place.thread_number = threads
+        else:
+            in_thread[place.root_id] += 1
+            place.place = in_thread[place.root_id]
+        places.append(place)
         accepted[author_id] += 1
     return places
 
@@ -207,6 +219,8 @@ def _comment(essay: Essay, place: Place) -> dict[str, Any]:
         "parent_id": place.parent.id if place.parent else None,
         "answers_id": place.answers.id if place.answers else None,
         "root_id": place.root_id,
+        "thread_number": place.thread_number,
+        "place": place.place,
         "depth": place.depth,
         "path": place.path,
         "form_token": f"load-{place.id}",

@@ -69,6 +69,31 @@ class Comment(Base):
             postgresql_where=text("waits_since IS NOT NULL"),
         ),
         Index("ix_comment_essay_id_spoken_at", "essay_id", "spoken_at"),
+        # Pages of threads are ranges of this one, and the replies of a page of that one.
+        Index("ix_comment_threads", "essay_id", "thread_number"),
+        Index("ix_comment_places", "root_id", "place"),
+        Index(
+            "ix_comment_most_thanked",
+            "essay_id",
+            "likes",
+            "id",
+            sqlite_where=text("root_id IS NULL"),
+            postgresql_where=text("root_id IS NULL"),
+        ),
+        Index(
+            "ix_comment_picked",
+            "essay_id",
+            "id",
+            sqlite_where=text("featured_at IS NOT NULL"),
+            postgresql_where=text("featured_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_comment_pinned",
+            "essay_id",
+            "id",
+            sqlite_where=text("pinned_at IS NOT NULL"),
+            postgresql_where=text("pinned_at IS NOT NULL"),
+        ),
         # What somebody wrote last, read from its end.
         Index("ix_comment_author_id_id", "author_id", "id"),
     )
@@ -79,10 +104,17 @@ class Comment(Base):
     parent_id: Mapped[int | None] = reference("comment.id")
     answers_id: Mapped[int | None] = reference("comment.id", index=False)
     """The comment that was answered; differs from the parent only at the depth cap."""
-    root_id: Mapped[int | None] = reference("comment.id")
+    root_id: Mapped[int | None] = reference("comment.id", index=False)
     depth: Mapped[int] = mapped_column(default=0)
     path: Mapped[str] = mapped_column(Path, default="", index=True)
     """The hexadecimal ids from the root down, so that a subtree is one range of the index."""
+    thread_number: Mapped[int | None]
+    """Of the first comment of a thread: the how-manieth of its discussion it is, so that a page is a range of numbers.
+
+    Gaps, where threads are gone, make pages shorter until `close_gaps` counts anew.
+    """
+    place: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of a reply: the how-manieth of its thread it is, in the order of posting; what it answers has a smaller one."""
     form_token: Mapped[Token]
     subscription: Mapped[str] = mapped_column(String(20), default="free")  # at the time of posting
     accepted_before: Mapped[int] = mapped_column(default=0, server_default="0")

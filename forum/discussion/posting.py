@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
@@ -110,6 +110,8 @@ def post_comment(
         parent_id=place.id if place else None,
         answers_id=parent.id if parent else None,
         root_id=place.root_comment_id if place else None,
+        thread_number=_next_thread_number(essay) if place is None else None,
+        place=_next_place(place) if place else 0,
         depth=place.depth + 1 if place else 0,
         form_token=form_token,
         subscription=subscription_state(author, now).value,
@@ -297,6 +299,18 @@ def change_counters(model: type[User] | type[Essay] | type[Comment], *row_ids: i
         loaded = db.session.identity_map.get(identity_key(model, row_id))
         if loaded is not None:
             db.session.expire(loaded, list(values))
+
+
+def _next_thread_number(essay: Essay) -> ColumnElement[int]:
+    """Return the number of a new thread, as a look at the end of an index; the essay's lock keeps it from others."""
+    last = select(func.max(Comment.thread_number)).where(Comment.essay_id == essay.id)
+    return func.coalesce(last.scalar_subquery(), 0) + 1
+
+
+def _next_place(answered: Comment) -> ColumnElement[int]:
+    """Return the place of a new reply in its thread, in the same way."""
+    last = select(func.max(Comment.place)).where(Comment.root_id == answered.root_comment_id)
+    return func.coalesce(last.scalar_subquery(), 0) + 1
 
 
 def _lock_essay(essay_id: int) -> None:

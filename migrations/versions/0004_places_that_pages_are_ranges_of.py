@@ -1,0 +1,49 @@
+"""Numbers of threads and places in them, so that a page of a discussion is a range of an index."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+FILL = (
+    """UPDATE comment SET thread_number = counted.number FROM (
+        SELECT id, row_number() OVER (PARTITION BY essay_id ORDER BY id) AS number FROM comment
+        WHERE root_id IS NULL
+    ) AS counted WHERE counted.id = comment.id""",
+    # What was moved may answer something newer: what stands higher comes first.
+    """UPDATE comment SET place = counted.number FROM (
+        SELECT id, row_number() OVER (PARTITION BY root_id ORDER BY depth, id) AS number FROM comment
+        WHERE root_id IS NOT NULL
+    ) AS counted WHERE counted.id = comment.id""",
+)
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("comment") as comment:
+        comment.add_column(sa.Column("thread_number", sa.Integer(), nullable=True))
+        comment.add_column(sa.Column("place", sa.Integer(), server_default="0", nullable=False))
+        comment.drop_index("ix_comment_root_id")
+    for statement in FILL:
+        op.execute(statement)
+    op.create_index("ix_comment_threads", "comment", ["essay_id", "thread_number"])
+    op.create_index("ix_comment_places", "comment", ["root_id", "place"])
+    _create_partial("ix_comment_most_thanked", ["essay_id", "likes", "id"], "root_id IS NULL")
+    _create_partial("ix_comment_picked", ["essay_id", "id"], "featured_at IS NOT NULL")
+    _create_partial("ix_comment_pinned", ["essay_id", "id"], "pinned_at IS NOT NULL")
+
+
+def downgrade() -> None:
+    for name in ("pinned", "picked", "most_thanked", "places", "threads"):
+        op.drop_index(f"ix_comment_{name}", "comment")
+    with op.batch_alter_table("comment") as comment:
+        comment.drop_column("place")
+        comment.drop_column("thread_number")
+    op.create_index("ix_comment_root_id", "comment", ["root_id"])
+
+
+def _create_partial(name: str, columns: list[str], where: str) -> None:
+    only = sa.text(where)
+    op.create_index(name, "comment", columns, sqlite_where=only, postgresql_where=only)
