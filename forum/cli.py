@@ -101,11 +101,12 @@ def list_essays(as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @click.option("--workers", default=2, show_default=True, help="How many web processes.")
-def run_server(host: str, port: int, workers: int) -> None:
+@click.option("--no-worker", is_flag=True, help="Web processes only: `forum worker` runs elsewhere.")
+def run_server(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve the site, with the mail worker beside it, until stopped."""
     read_settings()  # what is unsafe is said here, once, and not by every process
     click.echo(f"Serving on http://{host}:{port}/ until Ctrl+C.")
-    serve(host, port, workers)
+    serve(host, port, workers, with_mail=not no_worker)
 
 
 @forum.command("worker")

@@ -17,15 +17,16 @@ THREADS_A_WORKER = 2
 RESTART_WAIT_SECONDS = 1.0
 
 
-def serve(host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM or SIGINT: `workers` web processes, and one worker for mail beside them.
+def serve(host: str, port: int, workers: int, *, with_mail: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT: `workers` web processes, and, if wanted, one worker for mail beside them.
 
     A web or mail process that dies is started again. The mail process ends when this one does, however
     that happens: it watches its standard input.
     """
     os.environ.setdefault("FORUM_SITE_URL", f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")  # noqa: S104
     mail = MailProcess()
-    mail.start()
+    if with_mail:
+        mail.start()
     try:
         web_server("wsgi:app", host, port, workers).serve()
     finally:
