@@ -49,8 +49,10 @@ cd / && rm -rf "$folder"
 class Postgres:
     """A server on a Unix socket, with one superuser and no password; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """Make one that differs from the tests' own in `settings`: a benchmark wants to wait for the disk."""
         self.version = ""
+        self._settings = SETTINGS | settings
         self._keeper: subprocess.Popen[bytes] | None = None
         self._folder = Path()
 
@@ -74,7 +76,7 @@ class Postgres:
         try:
             programs = make_cluster(self._folder, account)
             self._keeper = subprocess.Popen(
-                ["sh", "-c", KEEPER, "keeper", self._folder, *server_command(programs, self._folder)],
+                ["sh", "-c", KEEPER, "keeper", self._folder, *server_command(programs, self._folder, self._settings)],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
                 cwd=self._folder,
@@ -239,8 +241,8 @@ def copy_of_installation(programs: Path, folder: Path) -> Path:
     return folder / programs.relative_to(package.parent)
 
 
-def server_command(programs: Path, folder: Path) -> list[str | Path]:
-    settings = SETTINGS | {"unix_socket_directories": str(folder)}
+def server_command(programs: Path, folder: Path, settings: dict[str, str]) -> list[str | Path]:
+    settings = settings | {"unix_socket_directories": str(folder)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [programs / "postgres", "-D", folder / "data", *options]
 
