@@ -76,7 +76,14 @@ class Postgres:
         try:
             programs = make_cluster(self._folder, account)
             self._keeper = subprocess.Popen(
-                ["sh", "-c", KEEPER, "keeper", self._folder, *server_command(programs, self._folder, self._settings)],
+                [
+                    "sh",
+                    "-c",
+                    KEEPER,
+                    "keeper",
+                    self._folder,
+                    *server_command(programs, self._folder, self._settings),
+                ],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
                 cwd=self._folder,
