@@ -13,6 +13,9 @@ from forum.essays.essay import Essay
 MAX_DEPTH = 17
 """Depths count from 0, so 18 levels are stored; a reply to the last level is attached beside it."""
 
+UNSEEN = "(shown_number IS NULL OR newest_number <> shown_number OR presence = 'hidden')"
+"""What may have words that only its writer sees, in SQL."""
+
 Path = String(200).with_variant(String(200, collation="C"), "postgresql")  # ranges need plain byte order
 
 
@@ -93,6 +96,14 @@ class Comment(Base):
             "id",
             sqlite_where=text("pinned_at IS NOT NULL"),
             postgresql_where=text("pinned_at IS NOT NULL"),
+        ),
+        # What of somebody's own only they see: the query says the same words.
+        Index(
+            "ix_comment_unseen",
+            "author_id",
+            "essay_id",
+            sqlite_where=text(UNSEEN),
+            postgresql_where=text(UNSEEN),
         ),
         # What somebody wrote last, read from its end.
         Index("ix_comment_author_id_id", "author_id", "id"),

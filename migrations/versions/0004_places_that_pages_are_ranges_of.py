@@ -33,10 +33,19 @@ def upgrade() -> None:
     _create_partial("ix_comment_most_thanked", ["essay_id", "likes", "id"], "root_id IS NULL")
     _create_partial("ix_comment_picked", ["essay_id", "id"], "featured_at IS NOT NULL")
     _create_partial("ix_comment_pinned", ["essay_id", "id"], "pinned_at IS NOT NULL")
+    _create_partial(
+        "ix_comment_unseen",
+        ["author_id", "essay_id"],
+        "(shown_number IS NULL OR newest_number <> shown_number OR presence = 'hidden')",
+    )
+    op.drop_index("ix_reaction_user_id", "reaction")
+    op.create_index("ix_reaction_user_id_comment_id", "reaction", ["user_id", "comment_id"])
 
 
 def downgrade() -> None:
-    for name in ("pinned", "picked", "most_thanked", "places", "threads"):
+    op.drop_index("ix_reaction_user_id_comment_id", "reaction")
+    op.create_index("ix_reaction_user_id", "reaction", ["user_id"])
+    for name in ("unseen", "pinned", "picked", "most_thanked", "places", "threads"):
         op.drop_index(f"ix_comment_{name}", "comment")
     with op.batch_alter_table("comment") as comment:
         comment.drop_column("place")
