@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 from flask import Flask
 from flask_migrate import upgrade
+from sqlalchemy import Engine, text
 
 from forum import clock
 from forum.accounts.password import hash_password
@@ -21,13 +22,18 @@ from forum.app import create_app
 from forum.config import read_settings
 from forum.database import db
 from forum.demo.accounts import PASSWORD
-from forum.demo.load import load_comments, load_essays, load_readers
+from forum.demo.load import load_comments, load_essays, load_readers, load_thanks
 from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
 STOP_SECONDS = 20
 KINDS = ("sqlite", "postgresql")
+SEED = 1
+"""What all made data follows from; another one makes another discussion of the same shape."""
+
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
+"""PostgreSQL as a site runs it: every commit waits for the disk, as SQLite's does."""
 
 
 @contextmanager
@@ -36,7 +42,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'forum.sqlite3'}"
         return
-    with Postgres() as server:
+    with Postgres(**DURABLE) as server:
         server.create_database("forum")
         yield server.url("forum")
 
@@ -53,14 +59,16 @@ def environment(folder: Path, database_url: str, port: int) -> dict[str, str]:
     }
 
 
-def prepare(environ: dict[str, str], discussions: Sequence[int], writers: int) -> tuple[Flask, list[str]]:
+def prepare(
+    environ: dict[str, str], discussions: Sequence[int], writers: int, seed: int = SEED
+) -> tuple[Flask, list[str]]:
     """Fill the database: an essay for each number of comments, and people who can sign in to write.
 
     Returns the app and the essays' addresses, in the order of `discussions`. Writers have the addresses
-    writer-0@bench.example, …
+    writer-0@bench.example, …; the first of them is the essays' author, the others took part in each discussion.
     """
     app = create_app(read_settings(environ))
-    now, random = clock.now(), Random(1)
+    now, random = clock.now(), Random(seed)
     password_hash = hash_password(PASSWORD)
     with app.app_context():
         upgrade()
@@ -68,13 +76,27 @@ def prepare(environ: dict[str, str], discussions: Sequence[int], writers: int) -
             make_user(f"Writer {number}", writer_address(number), password_hash=password_hash)
             for number in range(writers)
         ]
-        readers = load_readers(max(20, max(discussions) // 10), now, lambda _rows: None)
-        author = people[0]
-        essays = load_essays(author, len(discussions), now, lambda _rows: None)
+        commenters = [person.id for person in people[1:]]
+        readers = load_readers(max(20, max(discussions) // 10), now, _quietly)
+        essays = load_essays(people[0], len(discussions), now, _quietly)
         for essay, count in zip(essays, discussions, strict=True):
-            load_comments(essay, readers, count, random, lambda _rows: None)
+            here = [*commenters, *readers[: max(20, count // 10)]]
+            load_comments(essay, here, count, random, _quietly)
+            load_thanks(essay, here, random)
         db.session.commit()
+        _let_the_database_look(db.engine)
         return app, [essay.path for essay in essays]
+
+
+def _quietly(_rows: int) -> None:
+    pass
+
+
+def _let_the_database_look(engine: Engine) -> None:
+    """Let PostgreSQL count its rows at once, which it does by itself a minute later; SQLite never does on a site."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
 
 
 def writer_address(number: int) -> str:

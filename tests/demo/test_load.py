@@ -1,6 +1,7 @@
 """Load data is what the verbs would have made, in any number, the same for the same seed."""
 
 from random import Random
+from statistics import median
 from typing import Any
 
 from flask import Flask
@@ -13,6 +14,7 @@ from forum.demo.load import Amount, load, load_comments, load_essays, load_reade
 from forum.discussion.comment import MAX_DEPTH, Comment, CommentRevision
 from forum.discussion.event import Event
 from forum.discussion.posting import post_comment
+from forum.discussion.reaction import Reaction
 from forum.essays.essay import Essay
 from forum.text.markdown import render_comment
 from tests.cast import Cast
@@ -52,8 +54,15 @@ def test_every_counter_says_what_the_rows_say(app: Flask) -> None:
         words = [len(source.split()) for source in db.session.scalars(select(CommentRevision.source))]
         assert min(words) >= 40
         assert max(words) <= 420
-        roots = sum(comment.depth == 0 for comment in db.session.scalars(select(Comment)))
-        assert 0.3 < roots / 300 < 0.5
+        comments = list(db.session.scalars(select(Comment)))
+        assert 0.3 < sum(comment.depth == 0 for comment in comments) / 300 < 0.5
+        answered = [comment.id - comment.answers_id for comment in comments if comment.answers_id]
+        assert median(answered) < 15, "replies should prefer recent comments"
+        assert 0.5 < sum(comment.likes for comment in comments) / 300 < 1.5
+        thanks = select(Comment.author_id, Reaction.user_id).join(Reaction, Reaction.comment_id == Comment.id)
+        assert all(writer != reader for writer, reader in db.session.execute(thanks)), (
+            "nobody thanks themselves"
+        )
 
 
 def test_load_data_is_what_the_verbs_would_have_left(cast: Cast) -> None:
