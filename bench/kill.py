@@ -4,26 +4,20 @@ python bench/kill.py [--kills 20] [--clients 8] [--database sqlite|postgresql|bo
 """
 
 import argparse
-import http.client
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from flask import Flask
-from sqlalchemy import select, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.acknowledged import Clock, Told, acknowledged_to, compare, keep_writing
 from bench.site import KINDS, Server, database, end, environment, prepare, serve, wait_until, writer_address
 from bench.writer import Writer
-from forum.database import db, is_sqlite
-from forum.discussion.comment import Comment, CommentRevision
-from tests.counting import wrong_counters
 
 WORKERS = 2
 WHOLE_TREE_SHARE = 0.25
@@ -33,29 +27,6 @@ PAUSE_SECONDS = (0.2, 6.0)
 """From one kill to the next. A worker that dies twice within 5.5 s ends its server, which is started again here."""
 
 LONGEST_SECONDS = 400
-
-
-class Clock:
-    """When the clients stop: after the form in their hands, or at once when there is no hope for it."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.give_up = threading.Event()
-        self.deadline = time.monotonic() + LONGEST_SECONDS
-
-    def is_over(self) -> bool:
-        """Tell whether a form that is not acknowledged yet is not to be sent again."""
-        return self.give_up.is_set() or time.monotonic() > self.deadline
-
-
-@dataclass
-class Told:
-    """What the site said to one client: the id that it acknowledged for each form, and how often it was asked again."""
-
-    acknowledged: dict[str, int] = field(default_factory=dict)
-    sent: int = 0
-    again: int = 0
-    refused: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -79,12 +50,12 @@ def _run(kind: str, asked: argparse.Namespace) -> bool:
 
 def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> list[Told]:
     """Return what each client was told."""
-    told, clock = [Told() for _ in range(asked.clients)], Clock()
+    told, clock = [Told() for _ in range(asked.clients)], Clock(LONGEST_SECONDS)
     writers = [Writer(server.url, writer_address(number)) for number in range(asked.clients)]
     for writer in writers:
         writer.sign_in()
     threads = [
-        threading.Thread(target=_write, args=(writers[n], essay, n, told[n], clock))
+        threading.Thread(target=keep_writing, args=(writers[n], essay, n, told[n], clock))
         for n in range(asked.clients)
     ]
     for thread in threads:
@@ -101,35 +72,12 @@ def _write_and_kill(server: Server, essay: str, asked: argparse.Namespace) -> li
     return told
 
 
-def _write(writer: Writer, essay: str, number: int, told: Told, clock: Clock) -> None:
-    """Post until told to stop, each form again and again until it is acknowledged; every third is a reply."""
-    newest: int | None = None
-    while not clock.stop.is_set():
-        token = f"kill-{number}-{told.sent}"
-        told.sent += 1
-        parent_id = newest if told.sent % 3 == 0 else None
-        while not clock.is_over():
-            try:
-                newest = writer.post(
-                    essay, f"These are the words of {token}, and of no other.", token, parent_id
-                )
-            except (OSError, http.client.HTTPException):
-                told.again += 1
-                time.sleep(0.1)
-                continue
-            if newest is None:
-                told.refused.append(token)
-            else:
-                told.acknowledged[token] = newest
-            break
-
-
 def _kill(server: Server, kills: int, random: Random, told: list[Told], clock: Clock) -> None:
     """Kill, each time after something more was acknowledged, so that there is something to lose."""
     for _ in range(kills):
-        before = _acknowledged(told)
+        before = acknowledged_to(told)
         until = time.monotonic() + 60
-        while _acknowledged(told) <= before:
+        while acknowledged_to(told) <= before:
             _goes_on(server)
             if clock.is_over() or time.monotonic() > until:
                 raise RuntimeError("nothing is acknowledged any more")
@@ -155,40 +103,17 @@ def _goes_on(server: Server) -> bool:
     return False
 
 
-def _acknowledged(told: list[Told]) -> int:
-    return sum(len(one.acknowledged) for one in told)
-
-
 def _report(kind: str, app: Flask, told: list[Told], kills: str) -> bool:
     """Compare what was acknowledged with what is there, say so in a line, and tell whether all is sound."""
-    acknowledged = {token: number for one in told for token, number in one.acknowledged.items()}
-    refused = [token for one in told for token in one.refused]
-    with app.app_context():
-        mine = Comment.form_token.startswith("kill-")
-        rows = list(db.session.execute(select(Comment.id, Comment.form_token).where(mine)))
-        texts = Counter(
-            db.session.scalars(
-                select(CommentRevision.source)
-                .join(Comment, Comment.id == CommentRevision.comment_id)
-                .where(mine)
-            )
-        )
-        wrong = wrong_counters()
-        damage = "" if not is_sqlite() else str(db.session.scalar(text("PRAGMA integrity_check")))
-    there = {(row.form_token, row.id) for row in rows}
-    lost = [token for token, number in acknowledged.items() if (token, number) not in there]
-    doubled = [token for token, number in Counter(row.form_token for row in rows).items() if number > 1]
-    doubled += [words for words, number in texts.items() if number > 1]
+    findings = compare(app, told)
     print(
-        f"{kind}: {kills}, {len(acknowledged)} comments acknowledged to {len(told)} clients, "
-        f"{sum(one.again for one in told)} tries broken off and sent again, {len(refused)} refused, "
-        f"{len(rows) - len(acknowledged)} there without a word, {len(lost)} lost, {len(doubled)} doubled, "
-        f"{len(wrong)} counters wrong{f', integrity check {damage}' if damage else ''}.",
+        f"{kind}: {kills}, {acknowledged_to(told)} comments acknowledged to {len(told)} clients, "
+        f"{sum(one.again for one in told)} tries broken off and sent again, {findings.words()}.",
         flush=True,
     )
-    for line in [*lost, *doubled, *refused, *wrong][:20]:
+    for line in findings.examples():
         print(f"  {line}")
-    return not (lost or doubled or refused or wrong) and damage in ("", "ok")
+    return findings.is_sound
 
 
 def _arguments() -> argparse.Namespace:

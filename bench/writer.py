@@ -8,6 +8,11 @@ from urllib.parse import urlencode, urlsplit
 from forum.demo.accounts import PASSWORD
 
 TIMEOUT_SECONDS = 30
+NOT_NOW = (502, 503, 504)
+
+
+class NotNow(OSError):
+    """The site or its proxy answers that it cannot just now; the same request may be sent again."""
 
 
 class Writer:
@@ -31,10 +36,12 @@ class Writer:
     def post(self, essay: str, body: str, form_token: str, parent_id: int | None = None) -> int | None:
         """Post a comment; returns its id once the site says that it is kept, None when it says anything else.
 
-        Raises: OSError or http.client.HTTPException, when the connection breaks.
+        Raises: OSError or http.client.HTTPException, when the connection breaks, or NotNow.
         """
         form = {"body": body, "form_token": form_token, "parent_id": str(parent_id or "")}
         status, location, _ = self.send("POST", f"{essay}/comments", form)
+        if status in NOT_NOW:
+            raise NotNow(status)
         found = re.search(r"#comment-(\d+)$", location)
         return int(found[1]) if status == 303 and found else None
 
