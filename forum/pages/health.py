@@ -1,6 +1,7 @@
 """Whether the process answers, and whether what it stands on is well: for proxies, monitors and `forum check`."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -27,23 +28,48 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Answer 200 when the database, the migrations and the outbox are well, else 503 and what is not."""
-    problems = find_problems()
-    return jsonify(ready=not problems, problems=problems), 503 if problems else 200
+    return _answer(find_problems())
+
+
+@blueprint.get("/readyz/web")
+def readyz_web() -> tuple[Response, int]:
+    """Answer 200 when this node can serve readers: a proxy must not send them away because mails wait."""
+    return _answer(_problems_of_database())
 
 
 def find_problems() -> list[str]:
     """Return what is not well, a sentence each; nothing when the site is ready. Three queries."""
     try:
+        return _problems_of_database() or _problems_of_mail(clock.now() - MAIL_IS_LATE)
+    except SQLAlchemyError as error:
+        return [_no_answer(error)]
+
+
+def _answer(problems: list[str]) -> tuple[Response, int]:
+    return jsonify(ready=not problems, problems=problems), 503 if problems else 200
+
+
+def _problems_of_database() -> list[str]:
+    """Return what keeps this program from using the database. One query."""
+    try:
         with db.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        head = ScriptDirectory(str(current_app.config["MIGRATIONS"])).get_current_head()
-        if current != head:
-            return [
-                f"The database is at migration {current or 'none'}, the program needs {head}: forum db upgrade."
-            ]
-        return _problems_of_mail(clock.now() - MAIL_IS_LATE)
     except SQLAlchemyError as error:
-        return [f"The database does not answer: {type(error).__name__}."]
+        return [_no_answer(error)]
+    head = _newest_migration(str(current_app.config["MIGRATIONS"]))
+    if current == head:
+        return []
+    return [f"The database is at migration {current or 'none'}, the program needs {head}: forum db upgrade."]
+
+
+@cache
+def _newest_migration(folder: str) -> str | None:
+    """Return the last migration of this program; the files are read once, not at each question of a proxy."""
+    return ScriptDirectory(folder).get_current_head()
+
+
+def _no_answer(error: SQLAlchemyError) -> str:
+    return f"The database does not answer: {type(error).__name__}."
 
 
 def _problems_of_mail(late: datetime) -> list[str]:

@@ -303,6 +303,9 @@ def test_the_site_says_that_nothing_sends_but_not_that_many_wait_their_turn(app:
         assert problems(app) == []
         moment.shift(timedelta(minutes=2))
         assert problems(app) == ["10 mails wait for more than 10 minutes: is the worker running?"]
+        client = app.test_client()
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/readyz/web").status_code == 200  # a proxy sends no reader away for it
         deliver(app, rate=3)
         assert problems(app) == []
 

@@ -48,6 +48,7 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/sitemap.xml"): EVERYONE,
     ("GET", "/healthz"): EVERYONE,
     ("GET", "/readyz"): EVERYONE,
+    ("GET", "/readyz/web"): EVERYONE,
     ("GET", "/static/<version>/<path:name>"): EVERYONE,
     ("GET", "/media/<name>"): EVERYONE,
     ("GET", "/dev/mail"): EVERYONE,  # in development only, see tests/outbox
