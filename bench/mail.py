@@ -129,7 +129,7 @@ def _run(folder: Path, url: str, readers: int, kills: int, asked: argparse.Names
             memory = max(memory, _peak_memory(worker.pid))
             worker.terminate()
     lines = [line.split() for line in arrived.read_text().splitlines()]
-    came = [(float(seconds), address) for seconds, address in lines]
+    came = [(float(seconds), address) for seconds, address, _ in lines]
     return Run(readers, kills, subscribed, came, memory)
 
 
