@@ -22,6 +22,7 @@ from forum.discussion.views import blueprint as discussion
 from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
+from forum.limits import init_limits
 from forum.moderation.batch_views import blueprint as batch
 from forum.moderation.desk_views import blueprint as desk
 from forum.moderation.learning_views import blueprint as learned
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _configure(app, settings)
     init_database(app)
+    init_limits(app)
     init_sessions(app)
     init_web(app)
     init_assets(app)
@@ -116,6 +118,8 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
+        REPLICA_URL=settings.replica_url,
+        REDIS_URL=settings.redis_url,
         MIGRATIONS=ROOT / "migrations",
         STATIC=ROOT / "static",
         SITE_URL=settings.site_url,

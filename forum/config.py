@@ -28,6 +28,8 @@ class Settings:
 
     secret_key: str
     database_url: str
+    replica_url: str | None
+    redis_url: str | None
     smtp_url: str | None
     mail_from: str
     site_url: str
@@ -70,6 +72,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(
         secret_key=_value(given, "SECRET_KEY") or ("" if production else _own_secret(instance)),
         database_url=_value(given, "DATABASE_URL") or f"sqlite:///{instance / 'forum.sqlite3'}",
+        replica_url=_value(given, "REPLICA_URL"),
+        redis_url=_value(given, "REDIS_URL"),
         smtp_url=_value(given, "SMTP_URL"),
         mail_from=_value(given, "MAIL_FROM") or f"letters@{host if production else 'localhost'}",
         site_url=site_url,
@@ -78,6 +82,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         proxies=_number(given, "PROXIES"),
         instance=instance,
     )
+    _refuse_wrong(settings)
     if production:
         _refuse_unsafe(settings)
     return settings
@@ -91,6 +96,15 @@ def _host(site_url: str) -> str:
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise UnsafeSettings("FORUM_SITE_URL must be a whole address, such as https://essays.example.")
     return parts.hostname
+
+
+def _refuse_wrong(settings: Settings) -> None:
+    if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        raise UnsafeSettings("FORUM_REDIS_URL must begin with redis://, rediss:// or unix://.")
+    if settings.replica_url and not (
+        settings.replica_url.startswith("postgresql") and settings.database_url.startswith("postgresql")
+    ):
+        raise UnsafeSettings("FORUM_REPLICA_URL and FORUM_DATABASE_URL must both begin with postgresql://.")
 
 
 def _refuse_unsafe(settings: Settings) -> None:

@@ -1,13 +1,14 @@
-"""How often someone may do something, counted in the database so that all workers count together."""
+"""How often someone may do something, counted in the database, or in Redis, so that all workers count together."""
 
 from datetime import datetime, timedelta
 
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum import clock
 from forum.database import Base, Moment, db, insert_unless_there
+from forum.redis_counts import RedisCounts
 
 MAX_WAIT = timedelta(days=1)
 FORGIVEN_AFTER = timedelta(days=1)
@@ -45,24 +46,22 @@ def limit(deed: str, who: str, most: int, window: timedelta, *, doubling: bool =
     """
     if not current_app.config["RATE_LIMITS"]:
         return
-    now = clock.now()
-    count = _count_one(f"{deed}:{who}"[:200], now, window)
-    if count.hits > most:
-        if doubling and count.hits == most + 1:
-            doublings = min(count.strikes, MOST_DOUBLINGS)
-            count.expires_at = now + min(window * 2**doublings, MAX_WAIT)
-            count.strikes += 1
-        wait = count.expires_at - now
-        db.session.commit()
-        raise TooOften(max(1, round(wait.total_seconds())))
+    key = _key(deed, who)
+    wait = _wait_in_redis(key, most, window, doubling=doubling)
+    if wait is None:
+        wait = _wait_in_database(key, most, window, doubling=doubling)
     db.session.commit()
+    if wait:
+        raise TooOften(max(1, round(wait.total_seconds())))
 
 
 def forget(deed: str, who: str) -> None:
     """Forget the counted deeds of someone who has shown who they are. The caller commits."""
-    db.session.execute(
-        update(RateCount).where(RateCount.key == f"{deed}:{who}"[:200]).values(hits=0, strikes=0)
-    )
+    key = _key(deed, who)
+    if (shared := _shared_counts()) is not None:
+        shared.forget(key)
+    # There too: while Redis was away they were counted here.
+    db.session.execute(update(RateCount).where(RateCount.key == key).values(hits=0, strikes=0))
 
 
 def wait_words(seconds: int) -> str:
@@ -73,6 +72,43 @@ def wait_words(seconds: int) -> str:
     if minutes < 90:
         return f"{minutes} minutes"
     return f"{-(-minutes // 60)} hours"
+
+
+def init_limits(app: Flask) -> None:
+    """Let the app count in Redis where a setting names one; without it, and while it is away, in the database."""
+    if url := app.config["REDIS_URL"]:
+        app.extensions["redis_counts"] = RedisCounts(
+            url, longest=MAX_WAIT, most_doublings=MOST_DOUBLINGS, forgiven_after=FORGIVEN_AFTER
+        )
+
+
+def _key(deed: str, who: str) -> str:
+    return f"{deed}:{who}"[:200]
+
+
+def _shared_counts() -> RedisCounts | None:
+    shared: RedisCounts | None = current_app.extensions.get("redis_counts")
+    return shared
+
+
+def _wait_in_redis(key: str, most: int, window: timedelta, *, doubling: bool) -> timedelta | None:
+    shared = _shared_counts()
+    if shared is None:
+        return None
+    return shared.count_one(key, most, window, doubling=doubling)
+
+
+def _wait_in_database(key: str, most: int, window: timedelta, *, doubling: bool) -> timedelta:
+    """Count one deed and return how long to wait: nothing while it is allowed."""
+    now = clock.now()
+    count = _count_one(key, now, window)
+    if count.hits <= most:
+        return timedelta(0)
+    if doubling and count.hits == most + 1:
+        doublings = min(count.strikes, MOST_DOUBLINGS)
+        count.expires_at = now + min(window * 2**doublings, MAX_WAIT)
+        count.strikes += 1
+    return count.expires_at - now
 
 
 def _count_one(key: str, now: datetime, window: timedelta) -> RateCount:
