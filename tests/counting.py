@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
+from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict, path_of
 from forum.discussion.reaction import Reaction
 from forum.essays.essay import Essay
 
@@ -32,7 +32,7 @@ def wrong_counters() -> list[str]:
             "likes": likes.get(comment.id, 0),
             "depth": parent.depth + 1 if parent else 0,
             "root_id": (parent.root_id or parent.id) if parent else None,
-            "path": f"{parent.path}/{comment.id:x}" if parent else f"{comment.id:x}",
+            "path": path_of(comment.id, parent.path if parent else ""),
             "newest_number": newest[comment.id],
         }
         wrong += _compare(f"comment {comment.id}", comment, true)

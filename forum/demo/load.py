@@ -15,7 +15,7 @@ from forum.database import Base, db, is_sqlite
 from forum.demo.accounts import MAIL_DOMAIN, add_people, read_people
 from forum.demo.story import ESSAYS, FIRST
 from forum.demo.words import Writer, reader_names
-from forum.discussion.comment import MAX_DEPTH, Comment, CommentRevision, Verdict
+from forum.discussion.comment import MAX_DEPTH, Comment, CommentRevision, Verdict, path_of
 from forum.discussion.event import Event
 from forum.discussion.reaction import Reaction
 from forum.essays.essay import Essay
@@ -188,7 +188,7 @@ class Place:
         above = self.parent
         self.depth: int = above.depth + 1 if above else 0
         self.root_id: int | None = (above.root_id or above.id) if above else None
-        self.path: str = f"{above.path}/{self.id:x}" if above else f"{self.id:x}"
+        self.path: str = path_of(self.id, above.path if above else "")
         if self.answers:
             self.answers.replies += 1
         while above:

@@ -118,7 +118,7 @@ class Comment(Base):
     root_id: Mapped[int | None] = reference("comment.id", index=False)
     depth: Mapped[int] = mapped_column(default=0)
     path: Mapped[str] = mapped_column(Path, default="", index=True)
-    """The hexadecimal ids from the root down, so that a subtree is one range of the index."""
+    """The ids from the root down, so that a subtree is one range of the index; see `path_of`."""
     thread_number: Mapped[int | None]
     """Of the first comment of a thread: the how-manieth of its discussion it is, so that a page is a range of numbers.
 
@@ -253,6 +253,14 @@ class CommentRevision(Base):
     reason: Mapped[str] = mapped_column(String(20), default="")
     note: Mapped[Prose] = mapped_column(default="")
     created_at: Mapped[Moment] = mapped_column(index=True)
+
+
+def path_of(comment_id: int, above: str = "") -> str:
+    """Return the path of a comment, in which `above` is that of its parent.
+
+    Hexadecimal, eight digits each: paths sort depth first, and beside each other as the comments were written.
+    """
+    return f"{above}/{comment_id:08x}" if above else f"{comment_id:08x}"
 
 
 def state_word(comment: Comment, newest: CommentRevision) -> str:

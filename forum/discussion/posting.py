@@ -22,6 +22,7 @@ from forum.discussion.comment import (
     Presence,
     Verdict,
     is_in_edit_window,
+    path_of,
     state_word,
 )
 from forum.discussion.event import note_event
@@ -121,7 +122,7 @@ def post_comment(
     )
     db.session.add(comment)
     db.session.flush()
-    comment.path = f"{place.path}/{comment.id:x}" if place else f"{comment.id:x}"
+    comment.path = path_of(comment.id, place.path if place else "")
     revision = _add_revision(comment, words, 1, causes, now)
     set_committed_value(comment, "newest", revision)  # as it would be read
     set_committed_value(comment, "shown", None if causes else revision)

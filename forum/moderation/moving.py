@@ -162,7 +162,7 @@ def _replant(comments: Sequence[Comment], old_essay_id: int) -> None:
     parent = db.session.get(Comment, first.parent_id) if first.parent_id is not None else None
     deeper = (parent.depth + 1 if parent else 0) - first.depth
     _refuse_impossible(comments, parent, deeper)
-    beginning = first.path.removesuffix(f"{first.id:x}")
+    beginning = first.path[: first.path.rfind("/") + 1]
     new_beginning = f"{parent.path}/" if parent else ""
     above = first.ancestor_ids()
     seen = sum(int(one.visible) + one.visible_below for one in comments)

@@ -13,12 +13,23 @@ FILL = (
         SELECT id, row_number() OVER (PARTITION BY essay_id ORDER BY id) AS number FROM comment
         WHERE root_id IS NULL
     ) AS counted WHERE counted.id = comment.id""",
-    # What was moved may answer something newer: what stands higher comes first.
-    """UPDATE comment SET place = counted.number FROM (
-        SELECT id, row_number() OVER (PARTITION BY root_id ORDER BY depth, id) AS number FROM comment
-        WHERE root_id IS NOT NULL
+    # Ids of eight digits each, so that a path sorts as the comments were written. What was moved may answer
+    # something newer: it comes right after that.
+    """WITH RECURSIVE tree(id, root_id, depth, latest, path) AS (
+        SELECT id, id, 0, id, {hexadecimal} FROM comment WHERE parent_id IS NULL
+        UNION ALL
+        SELECT comment.id, tree.root_id, tree.depth + 1,
+            CASE WHEN comment.id > tree.latest THEN comment.id ELSE tree.latest END,
+            tree.path || '/' || {hexadecimal}
+        FROM comment JOIN tree ON comment.parent_id = tree.id
+    )
+    UPDATE comment SET path = counted.path, place = counted.place FROM (
+        SELECT id, path,
+            row_number() OVER (PARTITION BY root_id ORDER BY latest, depth, id) - 1 AS place FROM tree
     ) AS counted WHERE counted.id = comment.id""",
 )
+
+HEXADECIMAL = {"sqlite": "printf('%08x', comment.id)", "postgresql": "lpad(to_hex(comment.id), 8, '0')"}
 
 
 def upgrade() -> None:
@@ -27,7 +38,7 @@ def upgrade() -> None:
         comment.add_column(sa.Column("place", sa.Integer(), server_default="0", nullable=False))
         comment.drop_index("ix_comment_root_id")
     for statement in FILL:
-        op.execute(statement)
+        op.execute(statement.format(hexadecimal=HEXADECIMAL[op.get_bind().dialect.name]))
     op.create_index("ix_comment_threads", "comment", ["essay_id", "thread_number"])
     op.create_index("ix_comment_places", "comment", ["root_id", "place"])
     _create_partial("ix_comment_most_thanked", ["essay_id", "likes", "id"], "root_id IS NULL")

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from forum import clock
 from forum.accounts.user import Role, User
 from forum.database import Base, db
-from forum.discussion.comment import Comment, CommentRevision
+from forum.discussion.comment import Comment, CommentRevision, path_of
 from forum.discussion.event import Event
 from forum.discussion.posting import post_comment
 from forum.essays.essay import Essay
@@ -246,7 +246,7 @@ def _spoiled(cast: Cast, row: int) -> Iterator[None]:
     """Let a comment say nonsense about what it hangs below, which is read in the midst of a decision."""
     _set_path(cast, row, f"nonsense/{row:x}")
     yield
-    _set_path(cast, row, f"{row:x}")
+    _set_path(cast, row, path_of(row))
 
 
 def _set_path(cast: Cast, row: int, path: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from forum import clock
 from forum.database import db
-from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict
+from forum.discussion.comment import Cause, Comment, CommentRevision, Presence, Verdict, path_of
 from forum.discussion.event import Event
 from forum.discussion.learned import LearnedFilter, words_that_weighed
 from forum.moderation.learning import examples, learn, try_out
@@ -36,7 +36,7 @@ def decided(cast: Cast, texts: Sequence[tuple[str, str]]) -> None:
             )
             db.session.add(comment)
             db.session.flush()
-            comment.path = f"{comment.id:x}"
+            comment.path = path_of(comment.id)
             revision = CommentRevision(
                 comment_id=comment.id,
                 source=text,
