@@ -27,6 +27,7 @@ run: install-run ## install, migrate, fill an empty database with a demo and ser
 
 test: install-dev ## run every test, with a real PostgreSQL and a real browser; ARGS="…" goes to pytest
 	@$(BIN)/python -m tests.postgres
+	@$(BIN)/python -m tests.redis_server
 	@$(BIN)/python -m tests.chromium
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 

@@ -55,6 +55,11 @@ def test_a_sound_production_set_up_starts(tmp_path: Path) -> None:
         ({"FORUM_SITE_URL": "ftp://essays.example"}, "FORUM_SITE_URL must be a whole address"),
         ({"FORUM_SITE_URL": "https://"}, "FORUM_SITE_URL must be a whole address"),
         ({"FORUM_SITE_URL": "https://[nonsense"}, "FORUM_SITE_URL must be a whole address"),
+        ({"FORUM_REDIS_URL": "localhost:6379"}, "FORUM_REDIS_URL must begin with redis://, rediss:// or"),
+        (
+            {"FORUM_REPLICA_URL": "postgresql://replica/forum"},
+            "FORUM_REPLICA_URL and FORUM_DATABASE_URL must",
+        ),
         ({"FORUM_PROXIES": "one"}, "FORUM_PROXIES must be a whole number, not 'one'."),
         ({"FORUM_PROXIES": "-1"}, "FORUM_PROXIES must be a whole number, not '-1'."),
         (
