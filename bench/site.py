@@ -7,14 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import Engine, text
 
+from bench.writer import Writer
 from forum import clock
 from forum.accounts.password import hash_password
 from forum.accounts.sign_up import make_user
@@ -23,12 +26,19 @@ from forum.config import read_settings
 from forum.database import db
 from forum.demo.accounts import PASSWORD
 from forum.demo.load import load_comments, load_essays, load_readers, load_thanks
+from forum.notifications.follow import toggle_follow
 from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
 STOP_SECONDS = 20
 KINDS = ("sqlite", "postgresql")
+WORKERS = 2
+WRITERS = 8
+READER = 1
+"""The number of the signed-in reader whose pages are measured: not the author, and somebody who takes part."""
+
+FOLLOWED = 2
 SEED = 1
 """What all made data follows from; another one makes another discussion of the same shape."""
 
@@ -59,6 +69,38 @@ def environment(folder: Path, database_url: str, port: int) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Site:
+    """A database full of discussions, and how to reach it; `addresses` are the essays by their number of comments."""
+
+    kind: str
+    folder: Path
+    database_url: str
+    environ: dict[str, str]
+    port: int
+    app: Flask
+    addresses: dict[int, str]
+
+    def serve(self) -> "Server":
+        """Return the product's own server of this site."""
+        return serve(self.environ, self.port, WORKERS)
+
+    def reader(self, url: str) -> Writer:
+        """Return a reader who has signed in, wrote here, was thanked, and follows the first two essays."""
+        reader = Writer(url, writer_address(READER))
+        reader.sign_in()
+        return reader
+
+
+@contextmanager
+def made_site(kind: str, port: int, discussions: Sequence[int], seed: int = SEED) -> Iterator[Site]:
+    """Make a site in a temporary folder, with an essay for each number of comments."""
+    with TemporaryDirectory(prefix="forum-bench-") as name, database(kind, Path(name)) as url:
+        environ = environment(Path(name), url, port)
+        app, addresses = prepare(environ, discussions, WRITERS, seed)
+        yield Site(kind, Path(name), url, environ, port, app, dict(zip(discussions, addresses, strict=True)))
+
+
 def prepare(
     environ: dict[str, str], discussions: Sequence[int], writers: int, seed: int = SEED
 ) -> tuple[Flask, list[str]]:
@@ -83,6 +125,8 @@ def prepare(
             here = [*commenters, *readers[: max(20, count // 10)]]
             load_comments(essay, here, count, random, _quietly)
             load_thanks(essay, here, random)
+            if essay in essays[:FOLLOWED]:
+                toggle_follow(people[READER], essay.id)
         db.session.commit()
         _let_the_database_look(db.engine)
         return app, [essay.path for essay in essays]

@@ -23,6 +23,8 @@ class Writer:
         self.email = email
         self.cookies: dict[str, str] = {}
         self.csrf_token = ""
+        self.led_to = ""
+        """Where the last comment is that was kept."""
         self._connection: http.client.HTTPConnection | None = None
 
     def sign_in(self) -> None:
@@ -43,12 +45,15 @@ class Writer:
         if status in NOT_NOW:
             raise NotNow(status)
         found = re.search(r"#comment-(\d+)$", location)
-        return int(found[1]) if status == 303 and found else None
+        if status != 303 or found is None:
+            return None
+        self.led_to = location
+        return int(found[1])
 
     def send(self, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str, bytes]:
         """Send one request; returns the status, where it leads, and the page."""
         body = urlencode({**form, "csrf_token": self.csrf_token}) if form is not None else None
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        headers = {"Cookie": self.cookie_header()}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
@@ -61,6 +66,10 @@ class Writer:
             raise
         self._keep_cookies(answer)
         return answer.status, answer.headers.get("Location", ""), page
+
+    def cookie_header(self) -> str:
+        """Return what this browser says who it is, for a program that asks in its place."""
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     def hang_up(self) -> None:
         """Close the connection; the next request makes a new one."""

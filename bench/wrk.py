@@ -1,4 +1,4 @@
-"""Requests a second: by wrk where it is installed, else by a small client of our own that says so."""
+"""Requests a second and how long they take: by wrk where it is installed, else by a small client that says so."""
 
 import re
 import shutil
@@ -6,8 +6,25 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 CONNECTIONS = 16
+GZIP = {"Accept-Encoding": "gzip, deflate"}
+"""What a browser says that comes without https."""
+
+BROTLI = {"Accept-Encoding": "gzip, deflate, br, zstd"}
+"""What a browser says that comes by https."""
+
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What asking came to: whole answers a second, and the wait in milliseconds that 99 of 100 stayed below."""
+
+    rate: float
+    p99: float
 
 
 def client_name() -> str:
@@ -17,49 +34,61 @@ def client_name() -> str:
     return f"own Python client, {CONNECTIONS} connections (it is slower than a bare server: install wrk)"
 
 
-def requests_a_second(url: str, seconds: int) -> float:
+def requests_a_second(url: str, seconds: int, headers: Mapping[str, str] = GZIP) -> float:
     """Ask for one address again and again; returns how many whole answers came in a second.
 
-    Raises: RuntimeError, when an answer is none of 2xx.
+    Raises: RuntimeError, when an answer is an error or the connection breaks.
     """
-    return _by_wrk(url, seconds) if shutil.which("wrk") else _by_hand(url, seconds)
+    return pace(url, seconds, headers).rate
 
 
-def _by_wrk(url: str, seconds: int) -> float:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
-    command += ["-H", "Accept-Encoding: gzip", url]
+def pace(url: str, seconds: int, headers: Mapping[str, str] = GZIP) -> Pace:
+    """Ask for one address again and again. Raises: RuntimeError, as requests_a_second() does."""
+    return _by_wrk(url, seconds, headers) if shutil.which("wrk") else _by_hand(url, seconds, headers)
+
+
+def _by_wrk(url: str, seconds: int, headers: Mapping[str, str]) -> Pace:
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    command.append(url)
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    if found is None or "Non-2xx" in said or "Socket errors" in said:
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    slowest = re.search(r"\s99%\s+([\d.]+)(us|ms|s|m)\b", said)
+    if rate is None or slowest is None or "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"{url}: {said}")
-    return float(found[1])
+    return Pace(float(rate[1]), float(slowest[1]) * UNITS[slowest[2]])
 
 
-def _by_hand(url: str, seconds: int) -> float:
+def _by_hand(url: str, seconds: int, headers: Mapping[str, str]) -> Pace:
     host, _, path = url.removeprefix("http://").partition("/")
-    request = f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: gzip\r\n\r\n".encode()
-    counts, until = [0] * CONNECTIONS, time.monotonic() + seconds
+    lines = [f"GET /{path} HTTP/1.1", f"Host: {host}", *(f"{name}: {one}" for name, one in headers.items())]
+    request = "\r\n".join([*lines, "", ""]).encode()
+    waits: list[list[float]] = [[] for _ in range(CONNECTIONS)]
+    until = time.monotonic() + seconds
 
     def ask(number: int) -> None:
         name, _, port = host.partition(":")
         with socket.create_connection((name, int(port)), timeout=30) as connection:
             answers = connection.makefile("rb")
-            while time.monotonic() < until:
+            while (began := time.monotonic()) < until:
                 connection.sendall(request)
-                if b" 200 " not in answers.readline():
+                if not re.search(rb" (200|304) ", answers.readline()):
+                    waits[number].clear()
                     return
                 length = 0
                 while (line := answers.readline()) not in (b"\r\n", b""):
                     if line.lower().startswith(b"content-length:"):
                         length = int(line.split(b":")[1])
                 answers.read(length)
-                counts[number] += 1
+                waits[number].append(time.monotonic() - began)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(seconds + 60)
-    if not all(counts):
+    if not all(waits):
         raise RuntimeError(f"{url}: some connections had no good answer")
-    return sum(counts) / seconds
+    sorted_waits = sorted(wait for own in waits for wait in own)
+    return Pace(len(sorted_waits) / seconds, sorted_waits[int(len(sorted_waits) * 0.99)] * 1000)
