@@ -1,5 +1,6 @@
 """Load data is what the verbs would have made, in any number, the same for the same seed."""
 
+import gzip
 from random import Random
 from statistics import median
 from typing import Any
@@ -11,6 +12,7 @@ from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.demo.load import Amount, load, load_comments, load_essays, load_readers
+from forum.demo.words import Writer
 from forum.discussion.comment import MAX_DEPTH, Comment, CommentRevision
 from forum.discussion.event import Event
 from forum.discussion.posting import post_comment
@@ -158,3 +160,10 @@ def test_what_is_posted_after_load_data_gets_an_id_of_its_own(cast: Cast) -> Non
         newest = db.session.scalars(select(Comment).order_by(Comment.id.desc()).limit(1)).one()
         assert newest.id > max(ids)
         assert wrong_counters() == []
+
+
+def test_comments_pack_as_what_people_write_does() -> None:
+    """Text that repeats itself would make every page look lighter than it is for readers."""
+    writer = Writer(Random(1))
+    page = "\n".join(writer.comment() for _ in range(130)).encode()
+    assert 2.6 < 8 * len(gzip.compress(page)) / len(page) < 3.3
