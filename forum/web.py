@@ -11,6 +11,8 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from flask_wtf.form import _Auto
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as AnyResponse
@@ -30,6 +32,9 @@ CONTENT_SECURITY_POLICY = (
 SAFE_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~/%?=&+:@,;!$'()*#-]{0,480}\Z")
 NEVER_SENT_BACK = ("csrf_token", "password", "new_password", "code")
 TYPED_TEXTS = ("body", "source", "words", "note")
+AWAY_SECONDS = 5
+"""When to come again while the database is away: it is back within seconds, or somebody has to look at it."""
+
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -94,12 +99,15 @@ def safe_path(path: str | None, otherwise: str = "/") -> str:
 
 def page_number() -> int:
     """Return the page that `?page=` asks for; nonsense is the first page, a page beyond reason is 404."""
-    given = request.args.get("page", "1")
-    if not given.isascii() or not given.isdigit():
+    number = number_of(request.args.get("page"))
+    return number if number is not None else abort(404)
+
+
+def number_of(given: str | None) -> int | None:
+    """Return the number of a page as it was given; nonsense is the first page, None is beyond reason."""
+    if given is None or not given.isascii() or not given.isdigit():
         return 1
-    if len(given) > 7:
-        abort(404)
-    return max(1, int(given))
+    return max(1, int(given)) if len(given) <= 7 else None
 
 
 def pages_of(path: str) -> Callable[[int], str]:
@@ -155,6 +163,8 @@ def init_web(app: Flask) -> None:
     app.register_error_handler(SignInNeeded, _sign_in_needed)
     app.register_error_handler(DamagedText, _damaged_text)
     app.register_error_handler(TooOften, _too_often)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(NoConnectionFree, _database_away)
     app.register_error_handler(Exception, _unexpected_error)
 
 
@@ -194,15 +204,24 @@ def _is_damaged() -> bool:
     return False
 
 
+def safe_headers(app: Flask) -> list[tuple[str, str]]:
+    """Return the headers that keep every answer safe, whatever it is."""
+    headers = [
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+    ]
+    if app.config["SESSION_COOKIE_SECURE"]:
+        headers.append(("Strict-Transport-Security", "max-age=31536000"))
+    return headers
+
+
 def _add_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
-    if current_app.config["SESSION_COOKIE_SECURE"]:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    for name, value in safe_headers(current_app):
+        headers.setdefault(name, value)
     if session.accessed:
         # A stranger's page may wait in the browser for the way back; what belongs to a session may not.
         headers.setdefault("Cache-Control", "no-store" if session else "no-cache")
@@ -215,8 +234,15 @@ def answer_error(code: int, sentence: str | None = None, **values: Any) -> tuple
     if wants_json():
         return jsonify(error=sentence or values.get("wait") or "This did not work."), code
     known = code if code in (400, 403, 404, 405, 409, 410, 413, 429, 500, 503) else 400
-    page = render_template(f"errors/{known}.html", explanation=sentence, typed=_typed_texts(), **values)
+    render = render_template if known < 500 else _render_without_questions
+    page = render(f"errors/{known}.html", explanation=sentence, typed=_typed_texts(), **values)
     return page, code
+
+
+def _render_without_questions(name: str, **values: Any) -> str:
+    """Render a page that asks the database nothing, not even who looks: it may be what is broken."""
+    site = {"name": current_app.config["SITE_NAME"], "url": current_app.config["SITE_URL"]}
+    return current_app.jinja_env.get_template(name).render(site=site, **values)
 
 
 def _typed_texts() -> list[str]:
@@ -230,6 +256,9 @@ def _typed_texts() -> list[str]:
 
 
 def _http_error(error: HTTPException) -> tuple[Any, int] | AnyResponse:
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, OperationalError | NoConnectionFree):  # met while another error page was made
+        return _database_away(cause)
     if error.code is None or error.code < 400:
         return error.get_response()
     sentences = {411: "The length of what was sent is missing, so none of it was read. Send it in one piece."}
@@ -287,6 +316,19 @@ def _too_often(error: TooOften) -> AnyResponse:
     page, code = answer_error(429, sentence, wait=wait)
     response = current_app.make_response((page, code))
     response.headers["Retry-After"] = str(error.wait_seconds)
+    return response
+
+
+def _database_away(error: OperationalError | NoConnectionFree) -> tuple[Any, int] | AnyResponse:
+    """Ask to come again: a database that restarts, or is too busy, is well again in a moment."""
+    cause = getattr(error, "orig", error)
+    if not getattr(cause, "sqlite_errorname", "SQLITE_BUSY").startswith("SQLITE_BUSY"):
+        return _unexpected_error(error)  # SQLite says in the same class that a table is missing
+    logging.getLogger("forum").error("the database is away on %s: %s", request.method, cause)
+    sentence = "The site cannot reach its database just now. Try again in a few seconds."
+    page, code = answer_error(503, sentence)
+    response = current_app.make_response((page, code))
+    response.headers["Retry-After"] = str(AWAY_SECONDS)
     return response
 
 
