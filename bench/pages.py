@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.bare import PAGES, fetch
 from bench.site import WORKERS, Server, Site
@@ -21,6 +21,7 @@ class Series:
 
     url: str
     headers: Mapping[str, str]
+    bytes: int = 0
     rates: list[float] = field(default_factory=list)
 
 
@@ -31,8 +32,7 @@ def measure_pages(site: Site, product: Server, asked: argparse.Namespace) -> lis
         for name in [name for name in ("gzip", "br", "304") if name in series]:
             series[f"bare {name}"] = Series(f"{bare.url}/{name}", series[name].headers)
         _measure(series, asked)
-    rates = {name: one.rates for name, one in series.items()}
-    return [*_strangers(rates), *_signed_in(rates)]
+    return [*_strangers(series), *_signed_in(series)]
 
 
 def _series(site: Site, product: Server, asked: argparse.Namespace) -> dict[str, Series]:
@@ -56,7 +56,9 @@ def _bare(site: Site, series: Mapping[str, Series]) -> Iterator[Server]:
     folder = site.folder / "pages"
     folder.mkdir(exist_ok=True)
     for name, one in series.items():
-        fetch(one.url, one.headers).keep(folder, name.replace(" ", "-"))
+        answer = fetch(one.url, one.headers)
+        answer.keep(folder, name.replace(" ", "-"))
+        one.bytes = len(answer.body)
     command = [sys.executable, "-m", "bench.bare", str(site.port + 1), str(WORKERS)]
     with Server(command, {**site.environ, PAGES: str(folder)}, site.port + 1, "/gzip") as server:
         yield server
@@ -73,24 +75,25 @@ def _measure(series: Mapping[str, Series], asked: argparse.Namespace) -> None:
             series[name].rates.append(pace(series[name].url, asked.seconds, series[name].headers).rate)
 
 
-def _strangers(rates: Mapping[str, list[float]]) -> Iterator[Figure]:
-    what = f"{USUAL:,} comments, a stranger"
-    if "br" not in rates:
-        return
-    yield ratio("1", f"{what}, gzip ÷ bare", rates["gzip"], rates["bare gzip"], 0.7)
-    yield ratio("1", f"{what}, br ÷ bare", rates["br"], rates["bare br"], 0.7)
-    if "304" in rates:
-        yield ratio("1", f"{what}, unchanged (304) ÷ bare 304", rates["304"], rates["bare 304"], 0.7)
-    else:
-        yield Figure(
-            "1", f"{what}: the page has no ETag, so that there is no 304", 0, "ratio", 0.7, at_least=True
-        )
-    for name in [name for name in rates if name.startswith("gzip ")]:
-        larger = f"{int(name.split()[1]):,} comments ÷ {what}, gzip"
-        yield ratio("1", larger, rates[name], rates["gzip"], 0.9)
+def _strangers(series: Mapping[str, Series]) -> Iterator[Figure]:
+    who = f"{USUAL:,} comments, a stranger"
+    for name, what in (("gzip", "gzip ÷ bare"), ("br", "br ÷ bare"), ("304", "unchanged (304) ÷ bare 304")):
+        if f"bare {name}" in series and "br" in series:
+            yield _share(f"{who}, {what}", series[name], series[f"bare {name}"], 0.7)
+    if "br" in series and "304" not in series:
+        yield Figure("1", f"{who}: no ETag, hence no 304", 0, "ratio", 0.7, at_least=True)
+    for name in [name for name in series if name.startswith("gzip ")]:
+        larger = f"{int(name.split()[1]):,} comments ÷ {who}, gzip"
+        yield _share(larger, series[name], series["gzip"], 0.9)
 
 
-def _signed_in(rates: Mapping[str, list[float]]) -> Iterator[Figure]:
-    if "signed in" in rates:
+def _signed_in(series: Mapping[str, Series]) -> Iterator[Figure]:
+    if "signed in" in series:
         what = f"{USUAL:,} comments, signed in ÷ a stranger, gzip"
-        yield ratio("2", what, rates["signed in"], rates["gzip"], 0.33)
+        yield replace(_share(what, series["signed in"], series["gzip"], 0.33), number="2")
+
+
+def _share(what: str, one: Series, other: Series, limit: float) -> Figure:
+    figure = ratio("1", what, one.rates, other.rates, limit)
+    sizes = " and ".join(dict.fromkeys(f"{size:,}" for size in (one.bytes, other.bytes or one.bytes)))
+    return replace(figure, detail=f"{figure.detail}; {sizes} bytes")

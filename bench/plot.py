@@ -5,8 +5,8 @@ from html import escape
 
 from bench.table import Figure
 
-WIDTH = 860
-LABELS = 400
+WIDTH = 940
+LABELS = 450
 """Where the bars begin: the words before them are right-aligned."""
 
 SCALE = WIDTH - LABELS - 70
@@ -30,7 +30,7 @@ STYLE = """
 def draw(figures: Sequence[Figure], title: str) -> str:
     """Return the ratios among the figures as bars: the median, a line from lowest to highest, a mark at the limit."""
     bars = [one for one in figures if one.unit == "ratio"]
-    most = max([1.2, *((one.highest or one.value) for one in bars)])
+    most = min(2.0, max([1.2, *((one.highest or one.value) for one in bars)]))
     height = TOP + ROW * len(bars) + BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
@@ -72,4 +72,4 @@ def _bar(one: Figure, y: int, most: float) -> str:
 
 
 def _x(value: float, most: float) -> float:
-    return round(LABELS + SCALE * value / most, 1)
+    return round(LABELS + SCALE * min(value / most, 1), 1)

@@ -26,6 +26,7 @@ from forum.config import read_settings
 from forum.database import db
 from forum.demo.accounts import PASSWORD
 from forum.demo.load import load_comments, load_essays, load_readers, load_thanks
+from forum.demo.story import FIRST
 from forum.notifications.follow import toggle_follow
 from tests.postgres import Postgres
 
@@ -106,7 +107,8 @@ def prepare(
 ) -> tuple[Flask, list[str]]:
     """Fill the database: an essay for each number of comments, and people who can sign in to write.
 
-    Returns the app and the essays' addresses, in the order of `discussions`. Writers have the addresses
+    Returns the app and the essays' addresses, in the order of `discussions`. All have the same text, so that only
+    their discussions differ. Writers have the addresses
     writer-0@bench.example, …; the first of them is the essays' author, the others took part in each discussion.
     """
     app = create_app(read_settings(environ))
@@ -120,7 +122,7 @@ def prepare(
         ]
         commenters = [person.id for person in people[1:]]
         readers = load_readers(max(20, max(discussions) // 10), now, _quietly)
-        essays = load_essays(people[0], len(discussions), now, _quietly)
+        essays = load_essays(people[0], len(discussions), now, _quietly, [FIRST])
         for essay, count in zip(essays, discussions, strict=True):
             here = [*commenters, *readers[: max(20, count // 10)]]
             load_comments(essay, here, count, random, _quietly)

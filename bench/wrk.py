@@ -43,8 +43,11 @@ def requests_a_second(url: str, seconds: int, headers: Mapping[str, str] = GZIP)
 
 
 def pace(url: str, seconds: int, headers: Mapping[str, str] = GZIP) -> Pace:
-    """Ask for one address again and again. Raises: RuntimeError, as requests_a_second() does."""
-    return _by_wrk(url, seconds, headers) if shutil.which("wrk") else _by_hand(url, seconds, headers)
+    """Ask for one address again and again. Raises: RuntimeError, as requests_a_second() does, or without an answer."""
+    found = _by_wrk(url, seconds, headers) if shutil.which("wrk") else _by_hand(url, seconds, headers)
+    if found.rate == 0:
+        raise RuntimeError(f"{url}: no answer in {seconds} s; let the rounds be longer (--seconds)")
+    return found
 
 
 def _by_wrk(url: str, seconds: int, headers: Mapping[str, str]) -> Pace:

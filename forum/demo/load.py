@@ -99,9 +99,11 @@ def load_readers(count: int, now: datetime, tick: Tick) -> Sequence[int]:
     return ids
 
 
-def load_essays(author: User, count: int, now: datetime, tick: Tick) -> list[Essay]:
+def load_essays(
+    author: User, count: int, now: datetime, tick: Tick, sources: Sequence[str] = SOURCES
+) -> list[Essay]:
     """Add published essays, one for every three days back in time, whose comments do not wait."""
-    texts = [_essay_text(slug) for slug in SOURCES[:count]]
+    texts = [_essay_text(slug) for slug in sources[:count]]
     essays = []
     for number in range(count):
         words, rendered = texts[number % len(texts)]
