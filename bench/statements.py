@@ -1,9 +1,14 @@
-"""How many statements a page costs, counted by the databases themselves while the site answers in this process."""
+"""How many statements a page costs, counted by the databases themselves while the site answers in this process.
 
+python bench/statements.py [--comments 100] [--database sqlite|postgresql|both] [--port 8330]
+"""
+
+import argparse
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -14,7 +19,9 @@ import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bench.site import Server, Site, wait_until
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.site import KINDS, Server, Site, made_site, wait_until
 from bench.table import Figure
 from bench.writer import Writer
 from bench.wrk import GZIP
@@ -25,10 +32,12 @@ LIMITS = {
     "a stranger, kept": 1,
     "a stranger, rendered": None,
     "signed in, kept": 6,
-    "posting": 12,
+    "posting a thread": 12,
+    "posting a reply": 12,
 }
-BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
-"""Where transactions begin and end is told apart: neither reads nor changes a row."""
+BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", ";")
+"""Told apart, for they neither read nor change a row: where transactions begin and end, and the empty question by which
+a kept connection to PostgreSQL is tried."""
 
 NAME = "counted"
 """What the counted connections call themselves to PostgreSQL."""
@@ -38,41 +47,45 @@ Log = Callable[[], list[str]]
 
 
 def measure_statements(site: Site, product: Server, sizes: tuple[int, int]) -> list[Figure]:
-    """Return how many statements each kind of request costs on a small and on a large discussion (5).
+    """Return how many statements each kind of request costs on a small and on a large discussion (5)."""
+    return [
+        _figure(comments, what, statements)
+        for comments, found in statements_of(site, product, sizes).items()
+        for what, statements in found.items()
+    ]
 
-    Limits of rate are on, as readers have them.
-    """
+
+def statements_of(site: Site, product: Server, sizes: Sequence[int]) -> dict[int, dict[str, list[str]]]:
+    """Return the statements of each kind of request, by the number of comments; limits of rate are on."""
     reader = site.reader(product.url)
     with _counting(site) as (app, log):
         client = app.test_client(use_cookies=False)
-        return [
-            figure
-            for comments in sizes
-            for figure in _measure_one(client, log, reader, site.addresses[comments], comments)
-        ]
+        return {size: _requests(client, log, reader, site.addresses[size]) for size in sizes}
 
 
-def _measure_one(
-    client: FlaskClient, log: Log, reader: Writer, address: str, comments: int
-) -> Iterator[Figure]:
+def _requests(client: FlaskClient, log: Log, reader: Writer, address: str) -> dict[str, list[str]]:
     cookie, tokens = {"Cookie": reader.cookie_header()}, count()
 
-    def post() -> None:
-        token = f"counted-{comments}-{next(tokens)}"
+    def post(parent: str = "") -> None:
+        token = f"counted-{address}-{next(tokens)}"
         words = {"body": f"Words of {token}.", "form_token": token, "csrf_token": reader.csrf_token}
-        _ask(client, "POST", f"{address}/comments", cookie, words)
+        _ask(client, "POST", f"{address}/comments", cookie, words | {"parent_id": parent})
 
-    found = {
+    shown = re.findall(r'id="comment-(\d+)"', client.get(address, headers={"Host": "127.0.0.1"}).text)
+    return {
         "a stranger, kept": _count(log, lambda: _ask(client, "GET", address), warm=2),
         "a stranger, rendered": _count(log, lambda: _ask(client, "GET", f"{address}?order=newest")),
         "signed in, kept": _count(log, lambda: _ask(client, "GET", address, cookie), warm=2),
-        "posting": _count(log, post, warm=1),
+        "posting a thread": _count(log, post, warm=1),
+        "posting a reply": _count(log, lambda: post(shown[len(shown) // 2])),
     }
-    for what, statements in found.items():
-        brackets = sum(one.lstrip().upper().startswith(BRACKETS) for one in statements)
-        title = f"statements at {comments:,} comments: {what}"
-        detail = f"and {brackets} that begin or end transactions"
-        yield Figure("5", title, len(statements) - brackets, "", LIMITS[what], detail=detail)
+
+
+def _figure(comments: int, what: str, statements: Sequence[str]) -> Figure:
+    brackets = sum(one.lstrip().upper().startswith(BRACKETS) for one in statements)
+    title = f"statements at {comments:,} comments: {what}"
+    detail = f"and {brackets} that begin or end a transaction or try the connection"
+    return Figure("5", title, len(statements) - brackets, "", LIMITS[what], detail=detail)
 
 
 def _count(log: Log, ask: Callable[[], None], warm: int = 0) -> list[str]:
@@ -165,3 +178,27 @@ def _tail(file: Path, place: int) -> bytes:
     with file.open("rb") as opened:
         opened.seek(place)
         return opened.read()
+
+
+def main() -> None:
+    """Print every statement of every kind of request."""
+    asked = _arguments()
+    for kind in KINDS if asked.database == "both" else (asked.database,):
+        with made_site(kind, asked.port, (asked.comments,)) as site, site.serve() as product:
+            found = statements_of(site, product, (asked.comments,))[asked.comments]
+        for what, statements in found.items():
+            figure = _figure(asked.comments, what, statements)
+            print(f"\n{kind}, {figure.what}: {figure.value:.0f}, {figure.detail}")
+            print(*(f"  {' '.join(one.split())[:200]}" for one in statements), sep="\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Count the statements of a page.")
+    parser.add_argument("--comments", type=int, default=100)
+    parser.add_argument("--database", choices=(*KINDS, "both"), default="both")
+    parser.add_argument("--port", type=int, default=8330)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
