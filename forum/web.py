@@ -158,6 +158,7 @@ def init_web(app: Flask) -> None:
     app.jinja_env.globals["pages_of"] = pages_of
     app.before_request(_check_request)
     app.after_request(_add_headers)
+    app.teardown_appcontext(_end_transaction)  # before Flask-SQLAlchemy does, which was there first
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(CSRFError, _forgery_error)
     app.register_error_handler(SignInNeeded, _sign_in_needed)
@@ -226,6 +227,14 @@ def _add_headers(response: Response) -> Response:
         # A stranger's page may wait in the browser for the way back; what belongs to a session may not.
         headers.setdefault("Cache-Control", "no-store" if session else "no-cache")
     return response
+
+
+def _end_transaction(_error: BaseException | None) -> None:
+    """End what a request began, even when the database went away after the answer was made."""
+    try:
+        db.session.close()
+    except OperationalError:
+        db.session().invalidate()
 
 
 def answer_error(code: int, sentence: str | None = None, **values: Any) -> tuple[Any, int]:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, select, text
 
+from forum.database import db
 from tests.conftest import make_app
 
 
@@ -34,3 +36,19 @@ def test_a_node_without_its_database_lives_and_wants_no_readers(app_without_data
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz/web").status_code == 503
     assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.kinds("postgresql")
+def test_a_page_that_was_made_is_sent_though_the_database_went_away_then(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut() -> str:
+        """Stand for any page: the connection that it has used is cut as its last words are written."""
+        own = db.session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(select(func.pg_terminate_backend(own)))
+        return "the page"
+
+    monkeypatch.setitem(app.view_functions, "health.healthz", cut)
+    assert app.test_client().get("/healthz").text == "the page"
+    assert app.test_client().get("/").status_code == 200
