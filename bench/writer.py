@@ -3,6 +3,7 @@
 import html
 import http.client
 import re
+import select
 from urllib.parse import urlencode, urlsplit
 
 from forum.demo.accounts import PASSWORD
@@ -13,6 +14,11 @@ NOT_NOW = (502, 503, 504)
 
 class NotNow(OSError):
     """The site or its proxy answers that it cannot just now; the same request may be sent again."""
+
+
+def was_closed(connection: http.client.HTTPConnection) -> bool:
+    """Tell whether the other side has closed a kept connection, which a browser sees before it asks again."""
+    return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
 
 
 class Writer:
@@ -78,6 +84,8 @@ class Writer:
             self._connection = None
 
     def _connected(self) -> http.client.HTTPConnection:
+        if self._connection is not None and was_closed(self._connection):
+            self.hang_up()
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT_SECONDS)
         return self._connection

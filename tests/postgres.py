@@ -40,7 +40,7 @@ folder=$1; shift
 "$@" </dev/null >"$folder/log" 2>&1 &
 server=$!
 cat >/dev/null
-kill -INT "$server"
+kill -INT "$server" 2>/dev/null
 wait "$server"
 cd / && rm -rf "$folder"
 """
