@@ -7,12 +7,16 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import click
+from alembic.script import ScriptDirectory
 from flask import current_app
 from flask.cli import FlaskGroup
+from flask_migrate import upgrade
+from sqlalchemy.exc import OperationalError
 
 from forum.accounts.address import BadAddress, clean_address
 from forum.accounts.asking import link_for
@@ -22,6 +26,16 @@ from forum.accounts.sign_in import user_with_address
 from forum.accounts.sign_up import AddressTaken, NameTaken, make_user
 from forum.accounts.user import Role, User
 from forum.app import create_app
+from forum.archive.copying import (
+    CopyRefused,
+    TableReport,
+    compare,
+    copy_rows,
+    count_rows,
+    has_rows,
+    migration_of,
+    opened_source,
+)
 from forum.archive.reader_file import FileRefused, ReaderFile
 from forum.archive.readers import Outcome, Verdict, export_readers, import_readers
 from forum.config import UnsafeSettings, read_settings
@@ -129,6 +143,62 @@ def check() -> None:
     if problems := find_problems():
         raise click.ClickException(" ".join(problems))
     click.echo("Settings, database, migrations and mail are well.")
+
+
+@forum.command("copy", with_appcontext=False)
+@click.option(
+    "--to", "to_url", required=True, envvar="FORUM_COPY_TO", help="A PostgreSQL database, empty or begun."
+)
+@click.option("--from", "from_url", help="An SQLite database; by default the one that is set.")
+def copy_site(to_url: str, from_url: str | None) -> None:
+    """Copy the whole site from SQLite into PostgreSQL, then compare every row. Stop the site before.
+
+    Killed, it goes on where it was. The status is 0 only when every row is there as it is here, and no other.
+    """
+    settings = read_settings()
+    if not to_url.startswith("postgresql"):
+        raise click.ClickException("The target has to be a PostgreSQL database: --to postgresql://…")
+    app = create_app(replace(settings, database_url=to_url, replica_url=None, redis_url=None))
+    head = str(ScriptDirectory(str(app.config["MIGRATIONS"])).get_current_head())
+    try:
+        with opened_source(from_url or settings.database_url, head) as source, app.app_context():
+            _migrate_empty_target(head)
+            with db.engine.connect() as target:
+                rows = count_rows(source)
+                with click.progressbar(length=rows, label="Copying", file=sys.stderr) as bar:
+                    copy_rows(source, target, head, bar.update)
+                with click.progressbar(length=rows, label="Comparing", file=sys.stderr) as bar:
+                    reports = list(compare(source, target, bar.update))
+    except CopyRefused as error:
+        raise click.ClickException(str(error)) from None
+    except OperationalError as error:
+        raise click.ClickException(f"PostgreSQL does not answer: {error.orig}") from None
+    _tell_reports(reports)
+
+
+def _migrate_empty_target(head: str) -> None:
+    with db.engine.connect() as target:
+        is_behind = migration_of(target) != head
+        if is_behind and has_rows(target):
+            raise CopyRefused(
+                "The target has rows of another version of the site. Copy into an empty database."
+            )
+    if is_behind:
+        upgrade()
+
+
+def _tell_reports(reports: list[TableReport]) -> None:
+    for report in reports:
+        is_same = "same" if report.is_same else f"{report.wrong:,} WRONG"
+        click.echo(f"{report.name:<18} {report.rows:>10,} rows  {report.digest[:16]}  {is_same}")
+        for words in report.named:
+            click.echo(f"  {words}")
+    if wrong := sum(report.wrong for report in reports):
+        raise click.ClickException(
+            f"{wrong:,} rows are not the same in both. The copy is no use: empty the target and copy again."
+        )
+    rows = sum(report.rows for report in reports)
+    click.echo(f"All {rows:,} rows are there, each compared. Now set FORUM_DATABASE_URL.")
 
 
 @forum.command("demo")
