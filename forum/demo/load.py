@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 from random import Random
 from typing import Any
 
@@ -25,7 +26,7 @@ from forum.essays.revision import EssayWords
 from forum.site.settings import Premoderation
 from forum.subscriptions.subscription import State
 from forum.text.essay import EssayText
-from forum.text.markdown import render_comment
+from forum.text.markdown import Rendered, render_comment
 from forum.text.names import name_key
 
 BATCH = 500
@@ -38,6 +39,9 @@ RECENT = 12
 
 THANKS = 1.5
 """Of 100 comments 49 are thanked by nobody, 25 once, 13 twice, a few often."""
+
+DIFFERENT = 5_000
+"""So many comments of a discussion have words of their own: far more than any page shows."""
 
 SOURCES = (FIRST, "mended-with", "reading-over-a-shoulder", "the-loan-of-a-ladder")
 FEWEST_READERS = 10
@@ -143,10 +147,10 @@ def load_comments(
         return []
     ids = _reserve_ids(Comment, count)
     places = _places(essay, ids, reader_ids, random, root_share, recent)
-    writer = Writer(random)
+    words = _words(random)
     for batch in _batches(iter(places)):
         db.session.execute(insert(Comment), [_comment(essay, place) for place in batch])
-        db.session.execute(insert(CommentRevision), [_wording(place, writer) for place in batch])
+        db.session.execute(insert(CommentRevision), [_wording(place, next(words)) for place in batch])
         db.session.execute(insert(Event), [_event(essay, place) for place in batch])
         tick(len(batch))
     _count(essay, places)
@@ -260,8 +264,16 @@ def _comment(essay: Essay, place: Place) -> dict[str, Any]:
     }
 
 
-def _wording(place: Place, writer: Writer) -> dict[str, Any]:
-    words = render_comment(writer.comment())
+def _words(random: Random) -> Iterator[Rendered]:
+    """Yield comments without end: long discussions come back to their first ones, for most of the time is rendering."""
+    writer, written = Writer(random), list[Rendered]()
+    for _ in range(DIFFERENT):
+        written.append(render_comment(writer.comment()))
+        yield written[-1]
+    yield from cycle(written)
+
+
+def _wording(place: Place, words: Rendered) -> dict[str, Any]:
     return {
         "comment_id": place.id,
         "source": words.source,
