@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PAGES = "BENCH_PAGES"
 """The variable that names the folder with pages: page.json holds status and headers of page.body, and so on."""
 
+FIRST_TIMES = 12
+
 OF_THE_SERVER = ("server", "date", "connection", "transfer-encoding")
 """Headers that the server itself adds, to the bare pages as well."""
 
@@ -55,6 +57,12 @@ def fetch(url: str, headers: Mapping[str, str]) -> Answer:
         connection.close()
 
 
+def warm_up(url: str, headers: Mapping[str, str]) -> None:
+    """Ask often enough on new connections that every worker has had its first time."""
+    for _ in range(FIRST_TIMES):
+        fetch(url, headers)
+
+
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answer one stored page."""
     status, headers, body = _pages[environ["PATH_INFO"]]
@@ -75,7 +83,7 @@ _pages = {
 
 def main() -> None:
     """Serve on the port with the number of workers that the command line gives."""
-    from forum.server import web_server
+    from forum.server.supervisor import web_server
 
     port, workers = map(int, sys.argv[1:])
     web_server("bench.bare:application", "127.0.0.1", port, workers).serve()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.bare import fetch
+from bench.bare import fetch, warm_up
 from bench.site import KINDS, READER, WRITERS, Server, Site, made_site, writer_address
 from bench.table import Figure, machine, ratio, text_table
 from bench.writer import Writer
@@ -51,7 +51,7 @@ def measure_fresh(site: Site, product: Server, address: str, asked: argparse.Nam
     busy: list[Pace] = []
     posted, numbers = Posted(), count()
     url = product.url + address
-    pace(url, 1)
+    warm_up(url, GZIP)
     for number in range(asked.rounds):
         print(
             f"  round {number + 1} of {asked.rounds}: quiet, then {POSTS_A_SECOND} posts a second", flush=True

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from bench.bare import PAGES, fetch
+from bench.bare import PAGES, fetch, warm_up
 from bench.site import WORKERS, Server, Site
 from bench.table import Figure, ratio
 from bench.wrk import BROTLI, GZIP, pace
@@ -68,7 +68,7 @@ def _measure(series: Mapping[str, Series], asked: argparse.Namespace) -> None:
     """Ask for each thing just before or after what it is divided by: what else the machine does falls on both."""
     order = sorted(series, key=lambda name: (name.removeprefix("bare "), name))
     for name in order:
-        pace(series[name].url, 1, series[name].headers)
+        warm_up(series[name].url, series[name].headers)
     for number in range(asked.rounds):
         print(f"  round {number + 1} of {asked.rounds}: {', '.join(order)}", flush=True)
         for name in order if number % 2 else reversed(order):
