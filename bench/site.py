@@ -188,7 +188,7 @@ class Server:
     def kill(self) -> None:
         """Kill the whole tree without a word, as a power cut would, and wait for its end."""
         if self._process is not None:
-            pids = [self._process.pid, *self.web_workers()]
+            pids = self.processes()
             for pid in pids:
                 end(pid)
             self._process.wait(timeout=STOP_SECONDS)
@@ -200,10 +200,12 @@ class Server:
         return self._process is not None and self._process.poll() is not None
 
     def web_workers(self) -> list[int]:
-        """Return the ids of the processes that answer requests; the mail worker is another program."""
-        if self._process is None:
-            return []
-        return [pid for pid in children(self._process.pid) if b"serve" in command_line(pid)]
+        """Return the ids of the processes that answer requests."""
+        return [pid for pid in self.processes() if process_name(pid) == "forum-web"]
+
+    def processes(self) -> list[int]:
+        """Return the ids of the whole tree: the supervisor, its generation, the web workers and the mail worker."""
+        return [] if self._process is None else tree(self._process.pid)
 
     def _answers(self) -> bool:
         try:
@@ -240,12 +242,25 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and all that come from it, the oldest first."""
+    return [pid, *(one for child in children(pid) for one in tree(child))]
+
+
 def command_line(pid: int) -> bytes:
     """Return the words with which a process was started; nothing when it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def process_name(pid: int) -> str:
+    """Return the name that a process gave itself; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:

@@ -3,13 +3,11 @@
 import json
 import mailbox
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
 
 import click
 from alembic.script import ScriptDirectory
@@ -46,13 +44,11 @@ from forum.demo.story import tell_story
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
 from forum.essays.sending import wish_to_send
-from forum.jobs import JOBS
 from forum.outbox.bounces import NotUnderstood, bounces_in, keep
-from forum.outbox.worker import run_worker
 from forum.pages.health import find_problems
-from forum.server import serve
+from forum.server.command import serve_site
+from forum.server.mail import send_mail
 from forum.site.audit import record
-from forum.site.settings import site_settings
 from forum.text.names import BadName
 
 forum = FlaskGroup(
@@ -111,30 +107,14 @@ def list_essays(as_json: bool) -> None:
         click.echo(f"{one['state']:<10} {(one['published_at'] or '-'):<20} {one['address']}  {one['title']}")
 
 
-@forum.command("serve", with_appcontext=False)
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-@click.option("--workers", default=2, show_default=True, help="How many web processes.")
-@click.option("--no-worker", is_flag=True, help="Web processes only: `forum worker` runs elsewhere.")
-def run_server(host: str, port: int, workers: int, no_worker: bool) -> None:
-    """Serve the site, with the mail worker beside it, until stopped."""
-    read_settings()  # what is unsafe is said here, once, and not by every process
-    click.echo(f"Serving on http://{host}:{port}/ until Ctrl+C.")
-    serve(host, port, workers, with_mail=not no_worker)
+forum.add_command(serve_site)
+run_server = serve_site
 
 
-@forum.command("worker")
-@click.option(
-    "--with-parent", is_flag=True, help="Stop when standard input is closed, as by the end of the server."
-)
-def work(with_parent: bool) -> None:
+@forum.command("worker", with_appcontext=False)
+def work() -> None:
     """Send the mails of the outbox, and do what is due between them, until stopped."""
-    stop = Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda _number, _frame: stop.set())
-    if with_parent:
-        Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
-    run_worker(stop, JOBS, lambda: site_settings().mails_per_minute)
+    send_mail(create_app())
 
 
 @forum.command("check")
@@ -233,11 +213,6 @@ def _load(amount: Amount, seed: int) -> None:
             load(amount, seed, bar.update)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _stop_with_parent(stop: Event) -> None:
-    sys.stdin.read()
-    stop.set()
 
 
 @forum.group("readers")

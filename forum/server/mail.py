@@ -1,0 +1,26 @@
+"""The mail worker, as a child of the server or by itself."""
+
+import signal
+from threading import Event
+
+from flask import Flask
+
+from forum.jobs import JOBS
+from forum.outbox.worker import run_worker
+from forum.server.lifeline import end_with, name_process
+from forum.site.settings import site_settings
+
+
+def send_mail(app: Flask, lifeline: int | None = None) -> None:
+    """Send mails and do what is due until SIGTERM or SIGINT, or until the other end of `lifeline` closes.
+
+    The mail in hand is finished, and what else was claimed is given back.
+    """
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _number, _frame: stop.set())
+    if lifeline is not None:
+        name_process("forum-mail")
+        end_with(lifeline)
+    with app.app_context():
+        run_worker(stop, JOBS, lambda: site_settings().mails_per_minute)

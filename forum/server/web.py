@@ -1,0 +1,116 @@
+"""One web worker: the application behind granian, with the limits of a connection, until it is told to leave."""
+
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from forum.server.body import BODIES_AT_ONCE, Bodies
+from forum.server.lifeline import end_with, name_process
+from forum.server.supervisor import BACKLOG
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+THREADS = BODIES_AT_ONCE + 2
+"""As many as may wait for bodies, and two: while one hashes a password, the other one answers."""
+
+HEADER_SECONDS = 10
+"""How long a client may take for its request line and headers, and how long a kept connection may be idle."""
+
+HEADER_BYTES = 64 * 1_024
+"""The buffer of a connection: longer headers are refused (431)."""
+
+CONNECTIONS = 2_048
+"""So many at once, each worker; the next ones wait at the door."""
+
+
+def serve_web(door: socket.socket, application: "WSGIApplication", lifeline: int) -> None:
+    """Answer requests until SIGTERM, then those in hand; at SIGUSR1 take no new connections, and let go of the old."""
+    name_process("forum-web")
+    _allow_files()
+    end_with(lifeline)
+    front = Front(application)
+
+    def leave(_number: int, _frame: object) -> None:
+        front.is_leaving = True
+        _turn_away_from(door)
+
+    signal.signal(signal.SIGUSR1, leave)
+    _granian(door, front)
+
+
+class Front:
+    """What every request passes first: it waits for bodies, and ends connections while the worker leaves."""
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+        self._bodies = Bodies(application)
+        self.is_leaving = False
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request."""
+        if self.is_leaving:
+            start_response = _last(start_response)
+        if "CONTENT_LENGTH" in environ:
+            return self._bodies(environ, start_response)
+        return self._application(environ, start_response)
+
+
+def _last(start_response: "StartResponse") -> Any:
+    """Return what begins an answer after which the connection is closed; the client asks again on a new one."""
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        return start_response(status, [*headers, ("Connection", "close")], *error)
+
+    return start
+
+
+def _turn_away_from(door: socket.socket) -> None:
+    """Put a socket to which nobody comes in the place of the shared one, in this process.
+
+    Granian cannot be told to accept no more without closing connections too, and a connection that it accepts
+    in its last moment would be closed unheard. At the door, the next generation takes it.
+    """
+    nowhere = socket.create_server(("127.0.0.1", 0))
+    nowhere.setblocking(False)
+    os.dup2(nowhere.fileno(), door.fileno())
+    nowhere.close()
+
+
+def _allow_files() -> None:
+    """Allow as many open files as the system lets us, for connections are files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _granian(door: socket.socket, application: Any) -> None:
+    """Run granian's worker in this process, over a socket that others accept from too.
+
+    Its own server gives each worker a socket of its own; what waits in there is reset when that worker ends.
+    """
+    server = MPServer(
+        "",
+        interface=Interfaces.WSGI,
+        runtime_mode=RuntimeModes.mt,
+        blocking_threads=THREADS,
+        backpressure=CONNECTIONS,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_SECONDS * 1_000, max_buffer_size=HEADER_BYTES
+        ),
+        websockets=False,
+        log_level=LogLevels.warning,
+    )
+    shared: Any = SocketHolder
+    server._shd, server._sso = shared(door.fileno(), False, BACKLOG), door
+    worker = server._spawn_worker(0, MPServer._spawn_wsgi_worker, lambda: application)
+    worker.inner.run()
