@@ -14,7 +14,14 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-FORMATS = {"ratio": "{:.2f}", "times": "{:.1f}×", "bytes": "{:,.0f}", "MB": "{:,.0f} MB", "s": "{:.2f} s"}
+FORMATS = {
+    "ratio": "{:.2f}",
+    "times": "{:.1f}×",
+    "bytes": "{:,.0f}",
+    "rate": "{:,.1f}",
+    "MB": "{:,.0f} MB",
+    "s": "{:.2f} s",
+}
 """How values of a unit are written; all others are whole numbers."""
 
 COLUMNS = {
