@@ -174,9 +174,8 @@ def _tell_reports(reports: list[TableReport]) -> None:
         for words in report.named:
             click.echo(f"  {words}")
     if wrong := sum(report.wrong for report in reports):
-        raise click.ClickException(
-            f"{wrong:,} rows are not the same in both. The copy is no use: empty the target and copy again."
-        )
+        rows_are = "1 row is" if wrong == 1 else f"{wrong:,} rows are"
+        raise click.ClickException(f"{rows_are} not the same in both. Copy again, into an empty database.")
     rows = sum(report.rows for report in reports)
     click.echo(f"All {rows:,} rows are there, each compared. Now set FORUM_DATABASE_URL.")
 

@@ -50,6 +50,8 @@ from forum.database import Base, UtcDateTime
 PIECE = 2_000
 """Rows in a transaction. After a kill that many are copied again at most."""
 
+WAIT_FOR_LOCK_SECONDS = 1
+
 NAMED = 10
 """So many rows that differ are named; the others are counted."""
 
@@ -97,7 +99,7 @@ def opened_source(url: str, head: str) -> Iterator[Connection]:
         raise CopyRefused(
             "What is copied has to be an SQLite database that is there, such as sqlite:////path/to/file."
         )
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": WAIT_FOR_LOCK_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
