@@ -110,12 +110,12 @@ def _measures(site: Site, product: Server, asked: argparse.Namespace) -> Iterato
 
 
 def _facts(asked: argparse.Namespace) -> dict[str, str]:
-    from forum.server import THREADS_A_WORKER
+    from forum.server.web import THREADS
 
     return {
         **machine(),
         "load": f"{os.getloadavg()[0]:.2f} in the minute before; compare within this table only",
-        "server": f"forum serve with {WORKERS} workers of {THREADS_A_WORKER} threads, and its mail worker",
+        "server": f"forum serve with {WORKERS} workers of {THREADS} threads, and its mail worker",
         "client": client_name(),
         "rounds": f"{asked.rounds} rounds of {asked.seconds} s",
         "data": f"seed {asked.seed}; all essays have the same text, only their discussions differ",
