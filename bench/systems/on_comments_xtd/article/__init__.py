@@ -1,0 +1,1 @@
+"""The smallest Django site with commented articles."""
