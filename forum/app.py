@@ -40,10 +40,12 @@ from forum.outbox.views import blueprint as outbox
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
+from forum.pages.front import Front
 from forum.pages.health import blueprint as health
 from forum.pages.home import blueprint as home
 from forum.pages.inbox import blueprint as inbox
 from forum.pages.profile import blueprint as profile
+from forum.pages.shared import Pages
 from forum.site.settings import site_settings
 from forum.subscriptions.account_views import blueprint as subscription
 from forum.subscriptions.unsubscribe import blueprint as unsubscribe
@@ -111,7 +113,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.context_processor(_template_values)
+    _keep_pages(app, settings)
     return app
+
+
+def _keep_pages(app: Flask, settings: Settings) -> None:
+    """Put what answers from kept pages before the rest, and what a proxy says before both."""
+    pages = app.extensions["pages"] = Pages(app, settings.page_cache_mb * 1024 * 1024)
+    app.wsgi_app = Front(app, app.wsgi_app, pages)  # type: ignore[method-assign, assignment]
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
+        )
 
 
 def _configure(app: Flask, settings: Settings) -> None:
@@ -140,10 +153,6 @@ def _configure(app: Flask, settings: Settings) -> None:
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    if settings.proxies:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
-        )
 
 
 def _template_values() -> dict[str, Any]:

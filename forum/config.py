@@ -36,6 +36,8 @@ class Settings:
     site_name: str
     rate_limits: bool
     proxies: int
+    page_cache_mb: int
+    """Memory for kept pages in each web process, in MiB."""
     instance: Path
 
     @property
@@ -80,6 +82,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         site_name=_value(given, "SITE_NAME") or "Slack Water",
         rate_limits=(_value(given, "RATE_LIMITS") or "on").lower() != "off",
         proxies=_number(given, "PROXIES"),
+        page_cache_mb=_number(given, "PAGE_CACHE_MB", 16),
         instance=instance,
     )
     _refuse_wrong(settings)
@@ -131,8 +134,8 @@ def _value(given: Mapping[str, str], name: str) -> str | None:
     return (given.get(f"FORUM_{name}") or "").strip() or None
 
 
-def _number(given: Mapping[str, str], name: str) -> int:
-    value = _value(given, name) or "0"
+def _number(given: Mapping[str, str], name: str, otherwise: int = 0) -> int:
+    value = _value(given, name) or str(otherwise)
     if not value.isascii() or not value.isdigit():
         raise UnsafeSettings(f"FORUM_{name} must be a whole number, not {value!r}.")
     return int(value)

@@ -1,18 +1,22 @@
 """Sessions as rows: a cookie names one, sign-out deletes it, and a deleted one opens nothing."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 from hashlib import sha256
+from typing import Any
 
-from flask import Flask, request
+from flask import Flask, g, request
 from flask import session as cookie
 from flask_login import LoginManager, login_user, logout_user
-from sqlalchemy import String, delete, select, update
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import Select, String, bindparam, delete, select, union_all, update
+from sqlalchemy.orm import Mapped, joinedload, lazyload, mapped_column, relationship
+from sqlalchemy.orm.attributes import set_committed_value
 
 from forum import clock
 from forum.accounts.device import device_words
-from forum.accounts.user import User
+from forum.accounts.user import User, lock_users
 from forum.database import READING, Base, Id, Moment, Token, db, reference
 from forum.web import person, require
 
@@ -43,9 +47,12 @@ class Session(Base):
 
     def is_alive(self, now: datetime) -> bool:
         """Tell whether the session still opens anything: 90 days for readers, 12 idle hours for staff."""
-        if self.user.may_moderate:
-            return now - self.last_seen_at < STAFF_IDLE
-        return now - self.created_at < READER_LIFETIME
+        return is_alive(self.created_at, self.last_seen_at, now, is_staff=self.user.may_moderate)
+
+
+def is_alive(created_at: datetime, last_seen_at: datetime, now: datetime, *, is_staff: bool) -> bool:
+    """Tell whether a session of these dates still opens anything."""
+    return now - last_seen_at < STAFF_IDLE if is_staff else now - created_at < READER_LIFETIME
 
 
 def token_digest(token: str) -> str:
@@ -99,12 +106,27 @@ def signed_in_user() -> User:
     return user
 
 
+def lock_person(others: Select[int], **values: Any) -> User | None:
+    """Return the signed-in person, or None, after taking the row locks of theirs and of others, as lock_users() does.
+
+    `others` selects ids, with `values` for what it leaves open. One statement, that which finds the person.
+    """
+    if not cookie.get("_user_id"):
+        return None
+    g.locks = (others, values)
+    user: User | None = person()
+    if g.pop("locks", None) is not None and user is not None:  # they were known before
+        ids = db.session.scalars(others, values).all()
+        lock_users(User.id.in_({user.id, *ids}))
+    return user
+
+
 def current_session() -> Session | None:
-    """Return the row of the session that this request came with."""
+    """Return the row of the session that this request came with. One query, also for its person's subscription."""
     token = cookie.get("_user_id")
     if not token:
         return None
-    return db.session.scalar(select(Session).where(Session.token_hash == token_digest(token)))
+    return db.session.scalar(_finding(), {"token_hash": token_digest(token)})
 
 
 def sessions_of(user: User) -> list[Session]:
@@ -123,7 +145,8 @@ def init_sessions(app: Flask) -> None:
 
 def _person_of(token: str) -> User | None:
     now = clock.now()
-    row = current_session()
+    locks = g.pop("locks", None)
+    row = _locked_session(token, *locks) if locks else current_session()
     if row is None or not row.is_alive(now):
         return None
     if now - row.last_seen_at > SEEN_EVERY:
@@ -131,6 +154,34 @@ def _person_of(token: str) -> User | None:
     user = row.user
     user.session_token = token
     return user
+
+
+def _locked_session(token: str, others: Select[int], values: dict[str, Any]) -> Session | None:
+    given = values | {"token_hash": token_digest(token)}
+    rows: Sequence[tuple[User, Session | None]] = db.session.execute(_locking(others), given).all()
+    g.locked = rows  # as long as the request lasts, so that what refers to these people finds them
+    for user, row in rows:
+        if row is not None:
+            set_committed_value(row, "user", user)
+            return row
+    return None
+
+
+@cache
+def _finding() -> Select[Session]:
+    along = joinedload(Session.user).joinedload(User.subscription)
+    return select(Session).options(along).where(Session.token_hash == bindparam("token_hash"))
+
+
+@lru_cache(maxsize=8)
+def _locking(others: Select[int]) -> Select[User, Session | None]:
+    """Return the select of a session with its person and of other people, who are locked in the order of their ids."""
+    mine = Session.token_hash == bindparam("token_hash")
+    ids = union_all(select(Session.user_id).where(mine), others)
+    rows = select(User, Session).outerjoin(Session, (Session.user_id == User.id) & mine)
+    rows = rows.options(joinedload(User.subscription), lazyload(Session.user))
+    people = rows.where(User.id.in_(ids)).order_by(User.id)
+    return people.with_for_update(of=User, key_share=True)
 
 
 def _delete_row(token: str) -> None:

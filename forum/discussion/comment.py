@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, and_, text
+from sqlalchemy import ColumnElement, Index, String, UniqueConstraint, and_, inspect, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum.accounts.user import User
@@ -168,6 +168,10 @@ class Comment(Base):
 
     author: Mapped[User] = relationship(lazy="joined", innerjoin=True, foreign_keys=[author_id])
     essay: Mapped[Essay] = relationship(lazy="select", foreign_keys=[essay_id])
+    root: Mapped["Comment | None"] = relationship(
+        foreign_keys=[root_id], remote_side="Comment.id", viewonly=True, lazy="raise"
+    )
+    """Of a reply the first comment of its thread; only where it was read with it."""
     newest: Mapped["CommentRevision"] = relationship(
         primaryjoin="and_(Comment.id == foreign(CommentRevision.comment_id),"
         " Comment.newest_number == CommentRevision.number)",
@@ -261,6 +265,13 @@ def path_of(comment_id: int, above: str = "") -> str:
     Hexadecimal, eight digits each: paths sort depth first, and beside each other as the comments were written.
     """
     return f"{above}/{comment_id:08x}" if above else f"{comment_id:08x}"
+
+
+def first_of_thread(comment: Comment) -> Comment | None:
+    """Return the first comment of a comment's thread where it was read already; None where it has to be read."""
+    if comment.root_id is None:
+        return comment
+    return None if "root" in inspect(comment).unloaded else comment.root
 
 
 def state_word(comment: Comment, newest: CommentRevision) -> str:

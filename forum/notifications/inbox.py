@@ -37,19 +37,19 @@ class Group:
 
 def inbox_page(user: User, number: int) -> Page[Notice]:
     """Return one page of a person's notices: those not read first, each part newest first. Two queries."""
-    mine = select(Notice).where(Notice.shown_to(user, clock.now()))
+    mine = select(Notice).where(Notice.shown_to(user.id, clock.now()))
     return page_of(mine.order_by(Notice.read_at.is_not(None), Notice.id.desc()), number, PER_PAGE)
 
 
 def find_notice(user: User, notice_id: int) -> Notice | None:
     """Return a notice that stands in a person's inbox."""
-    mine = Notice.shown_to(user, clock.now()) & (Notice.id == notice_id)
+    mine = Notice.shown_to(user.id, clock.now()) & (Notice.id == notice_id)
     return db.session.scalar(select(Notice).where(mine))
 
 
 def mark_all_read(user: User, newest_id: int) -> None:
     """Mark all of a person's notices as read up to the newest that they saw; what came since stays new."""
-    mine = Notice.shown_to(user, clock.now()) & Notice.read_at.is_(None) & (Notice.id <= newest_id)
+    mine = Notice.shown_to(user.id, clock.now()) & Notice.read_at.is_(None) & (Notice.id <= newest_id)
     db.session.execute(update(Notice).where(mine).values(read_at=clock.now()))
 
 

@@ -3,24 +3,31 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Index,
     Select,
     String,
+    Text,
     UniqueConstraint,
+    and_,
+    bindparam,
     case,
     delete,
     exists,
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeEngine
 
 from forum import clock
 from forum.accounts.user import User
@@ -46,6 +53,10 @@ AT_ONCE = 500
 """Subjects in one statement."""
 
 
+MANY = 100
+"""More are not counted: the number stands on every page, and nobody reads on to learn whether it is 212 or 213."""
+
+
 class Notice(Base):
     """One thing that one person should hear about. Opening the inbox changes nothing in it."""
 
@@ -55,6 +66,14 @@ class Notice(Base):
         Index("ix_notice_user_id_id", "user_id", "id"),
         # Not the thread alone: of a busy one that thousands follow, all their notices would be walked over.
         Index("ix_notice_user_id_thread", "user_id", "thread"),
+        # The number beside “Notices” is on every page.
+        Index(
+            "ix_notice_unread",
+            "user_id",
+            "not_before",
+            sqlite_where=text("read_at IS NULL AND retracted_at IS NULL"),
+            postgresql_where=text("read_at IS NULL AND retracted_at IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -85,9 +104,9 @@ class Notice(Base):
     by: Mapped[User | None] = relationship(foreign_keys=[by_id], lazy="joined")
 
     @classmethod
-    def shown_to(cls, user: User, now: datetime) -> ColumnElement[bool]:
+    def shown_to(cls, user_id: Any, now: Any) -> ColumnElement[bool]:
         """Return the condition of what stands in a person's inbox; what may still be undone waits until then."""
-        return (cls.user_id == user.id) & cls.retracted_at.is_(None) & (cls.not_before <= now)
+        return and_(cls.user_id == user_id, cls.retracted_at.is_(None), cls.not_before <= now)
 
     @classmethod
     def is_due(cls, now: datetime) -> ColumnElement[bool]:
@@ -110,6 +129,7 @@ def notify(
     people: Select[int],
     subject: str,
     *,
+    given: Mapping[str, Any] = MappingProxyType({}),
     title: str,
     heading: str,
     url: str,
@@ -124,13 +144,12 @@ def notify(
 ) -> None:
     """Put a notice before each of these people, in one statement however many they are.
 
-    `people` selects user ids. Left out are `by`, who muted the thread (`thread_id`, its first comment) or `by`,
-    and who has a notice about this subject already; one that was retracted is there again, and says these words.
+    `people` selects user ids, with the values in `given` for what it leaves open; a select that is kept from call to
+    call need not be put together anew. Left out are `by`, who muted the thread (`thread_id`, its first comment) or
+    `by`, and who has a notice about this subject already; one that was retracted is there again, and says these words.
     Where nobody can have heard of the subject before (`is_first`), no such are looked for.
     """
     now = clock.now()
-    by_id = by.id if by else None
-    person = people.subquery().c[0]
     texts = {
         "letter": letter.value,
         "title": title,
@@ -138,38 +157,58 @@ def notify(
         "url": url,
         "words": words,
         "quote": quote,
+        "subject": subject,
+        "thread": thread,
     }
-    own = (
-        {"letter": personal.letter.value, "heading": personal.heading, "quote": personal.quote}
-        if personal
-        else {}
-    )
-    wanted = select(
-        person.label("user_id"),
-        literal(subject).label("subject"),
-        literal(thread).label("thread"),
-        *(
-            case((person == personal.user_id, literal(own[name])), else_=literal(value)).label(name)
-            if personal and name in own
-            else literal(value).label(name)
-            for name, value in texts.items()
-        ),
-        literal(by_id, BigId).label("by_id"),
-        literal(now, UtcDateTime).label("created_at"),
-        literal(not_before or now, UtcDateTime).label("not_before"),
-        literal(not_before or now, UtcDateTime).label("mail_at"),
-    )
-    if by_id is not None:
-        muted = select(MutedPerson.user_id).where(MutedPerson.muted_id == by_id)
-        wanted = wanted.where(person != by_id, person.not_in(muted))
-    if thread_id is not None:
-        deaf = select(ThreadWatch.user_id).where(ThreadWatch.thread_id == thread_id, ThreadWatch.is_muted)
-        wanted = wanted.where(person.not_in(deaf))
+    own = {
+        "person_id": personal.user_id if personal else None,
+        "own_letter": personal.letter.value if personal else None,
+        "own_heading": personal.heading if personal else None,
+        "own_quote": personal.quote if personal else None,
+    }
+    moments = {"now": now, "not_before": not_before or now}
+    values = {"by_id": by.id if by else None, "thread_id": thread_id, **texts, **own, **moments}
     db.session.flush()
-    db.session.execute(insert_from(Notice, wanted))
+    statement = _putting_before(people, is_sqlite())
+    db.session.execute(statement, {f"notice_{name}": value for name, value in values.items()} | dict(given))
     if not is_first:
         bring_back(subject, not_before or now)
         reword(subject, words)
+
+
+@lru_cache(maxsize=16)
+def _putting_before(people: Select[int], _on_sqlite: bool) -> Any:
+    """Return the statement that puts a notice before people, all that it says left open; another on each database."""
+    person = people.subquery().c[0]
+    is_own = person == _given("person_id", BigId)
+
+    def own(name: str) -> ColumnElement[Any]:
+        return case((is_own, _given(f"own_{name}", Text())), else_=_given(name, Text()))
+
+    columns = {
+        "user_id": person,
+        "letter": own("letter"),
+        "heading": own("heading"),
+        "quote": own("quote"),
+        **{name: _given(name, Text()) for name in ("subject", "thread", "title", "url", "words")},
+        "by_id": _given("by_id", BigId),
+        "created_at": _given("now", UtcDateTime()),
+        "not_before": _given("not_before", UtcDateTime()),
+        "mail_at": _given("not_before", UtcDateTime()),
+    }
+    muted = select(MutedPerson.user_id).where(MutedPerson.muted_id == _given("by_id", BigId))
+    deaf = select(ThreadWatch.user_id).where(ThreadWatch.thread_id == _given("thread_id", BigId))
+    wanted = select(*(column.label(name) for name, column in columns.items())).where(
+        person != func.coalesce(_given("by_id", BigId), 0),
+        person.not_in(muted),
+        person.not_in(deaf.where(ThreadWatch.is_muted)),
+    )
+    return insert_from(Notice, wanted)
+
+
+def _given(name: str, kind: TypeEngine[Any]) -> BindParameter[Any]:
+    """Return the place of a value; those of `people` have names of their own."""
+    return bindparam(f"notice_{name}", type_=kind)
 
 
 def retract(subjects: Iterable[str]) -> None:
@@ -236,9 +275,14 @@ def is_known(user_id: int, subjects: Iterable[str]) -> bool:
 
 
 def unread_count(user: User) -> int:
-    """Return how many notices a person has not read. One query."""
-    mine = Notice.shown_to(user, clock.now()) & Notice.read_at.is_(None)
-    return db.session.scalar(select(func.count(Notice.id)).where(mine)) or 0
+    """Return how many notices a person has not read, `MANY` for any number from there on. One query."""
+    return db.session.scalar(unread_by(user.id, clock.now())) or 0
+
+
+def unread_by(user_id: Any, now: Any) -> Select[int]:
+    """Return the statement that counts what a person has not read, up to `MANY`; both may be parameters of it."""
+    unread = select(Notice.id).where(Notice.shown_to(user_id, now), Notice.read_at.is_(None)).limit(MANY)
+    return select(func.count()).select_from(unread.subquery())
 
 
 def _rewrite(about: ColumnElement[bool], words: Mapping[str, str]) -> None:

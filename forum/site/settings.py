@@ -1,15 +1,16 @@
 """Settings that an admin may change while the site runs, with their defaults and what they mean."""
 
+import secrets
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from flask import g
-from sqlalchemy import JSON, String, select
+from sqlalchemy import JSON, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from forum.database import Base, db
+from forum.database import Base, db, insert_unless_there
 
 
 class Premoderation(StrEnum):
@@ -52,6 +53,8 @@ class SiteSettings:
     public_log: bool = False
     learns: bool = True
     second_looks: bool = True
+    page_version: str = ""
+    """Another word with every change of what stands on the pages of essays: no kept page outlives it."""
 
     @property
     def edit_window(self) -> timedelta:
@@ -59,8 +62,8 @@ class SiteSettings:
         return timedelta(minutes=self.edit_window_minutes)
 
 
-HAVE_PAGES = ("rules", "reasons", "blocked_domains", "premoderation", "first_comments_held")
-"""Settings that are changed on pages of their own."""
+HAVE_PAGES = ("rules", "reasons", "blocked_domains", "premoderation", "first_comments_held", "page_version")
+"""Settings that the settings page leaves alone: pages of their own change them, or the site itself does."""
 
 LONGEST_TAGLINE = 200
 LONGEST_HOUSE_RULES = 4_000
@@ -227,4 +230,12 @@ def change_setting(name: str, value: Any) -> None:
         db.session.add(Setting(name=name, value=value))
     else:
         row.value = value
+    renew_pages()
+
+
+def renew_pages() -> None:
+    """Note that something was changed that every page may show, so that none is shown as it was kept."""
+    changed = {"name": "page_version", "value": secrets.token_hex(8)}
+    db.session.execute(insert_unless_there(Setting, **changed))
+    db.session.execute(update(Setting).filter_by(name=changed["name"]).values(value=changed["value"]))
     g.pop("site_settings", None)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.accounts.user import User
 from forum.database import Base, Line, Prose, db
+from forum.site.settings import renew_pages
 from forum.subscriptions.subscription import DAY, State, Subscription, subscription_state
 
 
@@ -76,6 +77,7 @@ def change_tier(state: State, words: Words) -> None:
     else:
         for name, value in asdict(words).items():
             setattr(row, name, value)
+    renew_pages()
 
 
 def state_names() -> dict[State, str]:

@@ -49,11 +49,20 @@ def upgrade() -> None:
         ["author_id", "essay_id"],
         "(shown_number IS NULL OR newest_number <> shown_number OR presence = 'hidden')",
     )
+    unread = sa.text("read_at IS NULL AND retracted_at IS NULL")
+    op.create_index(
+        "ix_notice_unread",
+        "notice",
+        ["user_id", "not_before"],
+        sqlite_where=unread,
+        postgresql_where=unread,
+    )
     op.drop_index("ix_reaction_user_id", "reaction")
     op.create_index("ix_reaction_user_id_comment_id", "reaction", ["user_id", "comment_id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_notice_unread", "notice")
     op.drop_index("ix_reaction_user_id_comment_id", "reaction")
     op.create_index("ix_reaction_user_id", "reaction", ["user_id"])
     for name in ("unseen", "pinned", "picked", "most_thanked", "places", "threads"):

@@ -363,7 +363,7 @@ def report_outcomes(cast: Cast) -> list[str]:
 def headings(cast: Cast, who: Visitor) -> list[str]:
     """Return what stands in a person's inbox about decisions, the newest first."""
     with cast.app.app_context():
-        shown = Notice.shown_to(db.session.get_one(User, who.user_id), clock.now())
+        shown = Notice.shown_to(who.user_id, clock.now())
         return list(db.session.scalars(select(Notice.heading).where(shown).order_by(Notice.id.desc())))
 
 

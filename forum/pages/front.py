@@ -1,0 +1,343 @@
+"""What answers the pages of essays before the heavy part of the stack: a read that proves versions, then kept bytes.
+
+It judges nothing itself. Pages are rendered by the application (`shared.py`), what a reader may do is judged by it
+once for each state of their account (`viewer.remember`), and whatever is not plain is handed on to it.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from flask import Flask, session
+from flask_wtf.csrf import generate_csrf
+from itsdangerous import BadSignature
+from markupsafe import escape
+from sqlalchemy import Engine, Select, String, bindparam, exists, select, text, type_coerce
+from werkzeug.datastructures import Accept
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
+from werkzeug.sansio.utils import host_is_trusted
+
+from forum import clock
+from forum.accounts.session import SEEN_EVERY, is_alive, token_digest
+from forum.accounts.user import Role
+from forum.database import BigId, UtcDateTime, db
+from forum.discussion.answers import new_form_token
+from forum.discussion.comment import UNSEEN, Comment
+from forum.essays.essay import Essay
+from forum.notifications.follow import Follow
+from forum.notifications.notice import unread_by
+from forum.pages.own import Concern, OwnParts, concerns, parts_of
+from forum.pages.shared import (
+    CSRF,
+    FORM_TOKEN,
+    NAME,
+    UNREAD,
+    Habits,
+    Page,
+    Pages,
+    Versions,
+    View,
+    filled,
+    filled_gzip,
+    order_of,
+)
+from forum.pages.viewer import ACCOUNT, Fingerprint, Judged, viewer_statement
+from forum.rawreads import RawReads, RawStatement
+from forum.site.settings import Setting
+from forum.subscriptions.letters import Choice, Letter, Pace
+from forum.web import number_of, safe_headers
+
+MOST_COOKIES = 2_000
+"""Whose signature was checked, kept by what they are."""
+
+LONGEST_COOKIE = 1_000
+"""Ours have some 300 characters."""
+
+MOST_HEADERS = 300
+"""Different ones of a kind that are worth remembering; browsers send few."""
+
+ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
+FLEETING = frozenset({"_flashes", "posted_draft"})
+"""What a session holds for the next page alone."""
+
+Start = Callable[..., Any]
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Answer = tuple[str, Headers, bytes]
+
+
+class Asked(NamedTuple):
+    """A visit that can be answered here."""
+
+    slug: str
+    view: View
+    cookie: str
+    is_head: bool
+
+
+@dataclass(frozen=True)
+class Cookie:
+    """What the cookie of a session says, its signature checked."""
+
+    digest: str | None
+    """Of the token of whoever is signed in."""
+    csrf_token: str
+    signed_at: datetime
+    is_plain: bool
+    """Whether it holds nothing for the next page alone."""
+
+
+class Front:
+    """A WSGI callable in front of another one, that answers what it can."""
+
+    def __init__(self, app: Flask, behind: Callable[[Environ, Start], Iterable[bytes]], pages: Pages) -> None:
+        self._app = app
+        self._behind = behind
+        self._pages = pages
+        self._prefix = f"{app.config['SESSION_COOKIE_NAME']}="
+        self._headers = safe_headers(app)
+        self._reads: Reads | None = None
+        self._is_trusted = lru_cache(MOST_HEADERS)(
+            lambda host: host_is_trusted(host, app.config["TRUSTED_HOSTS"])
+        )
+        self._open_cookie = lru_cache(MOST_COOKIES)(self._check_cookie)
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer a request, or hand it on."""
+        asked = self._asked(environ)
+        if asked is not None:
+            try:
+                answer = self._answer(asked, environ)
+            except HTTPException:
+                answer = None  # the application has a page for it
+            except self._ready().broken:
+                answer = None  # the application says that the database is away
+            if answer is not None:
+                status, headers, body = answer
+                start(status, headers)
+                return [] if asked.is_head else [body]
+        return self._behind(environ, start)
+
+    def _asked(self, environ: Environ) -> Asked | None:
+        found = ESSAY.match(environ["PATH_INFO"])
+        method = environ["REQUEST_METHOD"]
+        if found is None or method not in ("GET", "HEAD") or "json" in environ.get("HTTP_ACCEPT", ""):
+            return None
+        if not self._is_trusted(environ.get("HTTP_HOST", "")):
+            return None
+        view = view_of(environ.get("QUERY_STRING", ""))
+        return None if view is None else Asked(found[1], view, self._cookie(environ), method == "HEAD")
+
+    def _cookie(self, environ: Environ) -> str:
+        for pair in environ.get("HTTP_COOKIE", "").split(";"):
+            if (pair := pair.strip()).startswith(self._prefix):
+                return str(pair[len(self._prefix) :])
+        return ""
+
+    def _answer(self, asked: Asked, environ: Environ) -> Answer | None:
+        cookie = self._open_cookie(asked.cookie) if 0 < len(asked.cookie) < LONGEST_COOKIE else None
+        if asked.cookie and (cookie is None or not cookie.is_plain or not self._is_young(cookie)):
+            return None
+        reads = self._ready()
+        if cookie is not None and cookie.digest is not None:
+            return self._answer_reader(asked, cookie, reads, environ)
+        versions = reads.versions(asked.slug)
+        if versions is None:
+            return None
+        return self._answer_stranger(self._pages.stranger(versions, asked.view), environ)
+
+    def _answer_stranger(self, page: Page, environ: Environ) -> Answer:
+        about = [
+            ("ETag", page.etag),
+            ("Cache-Control", "no-cache"),
+            ("Vary", "Accept, Accept-Encoding, Cookie"),
+        ]
+        if page.etag.removeprefix("W/") in environ.get("HTTP_IF_NONE_MATCH", ""):
+            return "304 Not Modified", about, b""
+        match encoding_of(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            case "br":
+                return self._ok(page.brotli, "br", about)
+            case "gzip":
+                return self._ok(page.gzip, "gzip", about)
+        return self._ok(page.html, "", about)
+
+    def _answer_reader(self, asked: Asked, cookie: Cookie, reads: "Reads", environ: Environ) -> Answer | None:
+        now = clock.now()
+        viewer, versions = reads.viewer(cookie.digest or ""), reads.versions(asked.slug)
+        if viewer is None or versions is None or not is_fresh(viewer, now):
+            return None
+        judged = self._pages.judged.find((viewer.account, versions))
+        if not isinstance(judged, Judged) or judged.audience is None or not judged.validity.holds(now):
+            return None
+        facts = reads.facts(viewer.user_id, versions.essay_id, now)
+        if facts.has_unseen:
+            return None
+        threads = self._pages.threads(versions, asked.view)
+        frame = self._pages.frame(versions, asked.view, judged.audience, facts.habits, threads)
+        own: OwnParts = {}
+        if threads.ids:
+            found = reads.concerns(viewer.user_id, threads.first_id, threads.last_id)
+            own = parts_of(found, threads.comment_ids, judged.audience.may, self._app.jinja_env)
+        values = {
+            CSRF: cookie.csrf_token,
+            FORM_TOKEN: new_form_token(),
+            NAME: str(escape(viewer.name)),
+            UNREAD: self._unread(facts.unread),
+        }
+        about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
+        if encoding_of(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
+        return self._ok(filled(frame.parts, values, threads, own).encode(), "", about)
+
+    def _ok(self, body: bytes, encoding: str, about: Headers) -> Answer:
+        headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
+        if encoding:
+            headers.append(("Content-Encoding", encoding))
+        return "200 OK", [*headers, *about, *self._headers], body
+
+    def _unread(self, count: int) -> str:
+        return (
+            self._app.jinja_env.get_template("notifications/_unread.html").render(unread=count)
+            if count
+            else ""
+        )
+
+    def _is_young(self, cookie: Cookie) -> bool:
+        lifetime: timedelta = self._app.config["PERMANENT_SESSION_LIFETIME"]
+        return clock.now() - cookie.signed_at < lifetime
+
+    def _ready(self) -> "Reads":
+        if self._reads is None:
+            with self._app.app_context():
+                self._reads = Reads(db.engine)
+        return self._reads
+
+    def _check_cookie(self, cookie: str) -> Cookie | None:
+        """Return what a cookie says, None where the application had better look at it."""
+        interface: Any = self._app.session_interface
+        serializer = interface.get_signing_serializer(self._app)
+        try:
+            said, signed_at = serializer.loads(cookie, return_timestamp=True)
+        except BadSignature:
+            return None
+        token, csrf = said.get("_user_id"), said.get("csrf_token")
+        if token and not csrf:
+            return None  # its first page gives it one
+        with self._app.test_request_context():
+            session.update(csrf_token=csrf)
+            signed = generate_csrf() if token else ""
+        return Cookie(token_digest(token) if token else None, signed, signed_at, not FLEETING & said.keys())
+
+
+class Viewer(NamedTuple):
+    """Who has a session."""
+
+    created_at: datetime
+    last_seen_at: datetime
+    account: Fingerprint
+    user_id: int
+    name: str
+    is_staff: bool
+
+
+class Facts(NamedTuple):
+    """What a reader has to do with an essay."""
+
+    unread: int
+    has_unseen: bool
+    habits: Habits
+
+
+class Reads:
+    """The statements of a visit: one for a stranger, four for a reader."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._raw = RawReads(engine)
+        self.broken = self._raw.broken
+        moment: Any = UtcDateTime().dialect_impl(engine.dialect).result_processor(engine.dialect, None)
+        self._moment: Callable[[Any], datetime] = moment
+        self._versions = RawStatement(versions_statement(), engine)
+        self._viewer = RawStatement(viewer_statement(), engine)
+        self._facts = RawStatement(facts_statement(), engine)
+        self._concerns = RawStatement(concerns(), engine)
+        names = [column.name for column in ACCOUNT]
+        self._id, self._name, self._role = (names.index(name) for name in ("id", "name", "role"))
+
+    def versions(self, slug: str) -> Versions | None:
+        """Return which state of an essay is current."""
+        rows = self._raw.rows(self._versions, slug=slug)
+        if not rows:
+            return None
+        essay_id, essay, thread, site = rows[0]
+        return Versions(essay_id, essay, thread, (site or "").strip('"'))
+
+    def viewer(self, digest: str) -> Viewer | None:
+        """Return who has a session, by the digest of its token."""
+        rows = self._raw.rows(self._viewer, digest=digest)
+        if not rows:
+            return None
+        created_at, last_seen_at, *account = rows[0]
+        is_staff = account[self._role] != Role.READER.value
+        began, seen = self._moment(created_at), self._moment(last_seen_at)
+        return Viewer(began, seen, tuple(account), account[self._id], account[self._name], is_staff)
+
+    def facts(self, user_id: int, essay_id: int, now: datetime) -> Facts:
+        """Return what a reader has to do with an essay."""
+        unread, follows, has_unseen, pace = self._raw.rows(
+            self._facts, viewer_id=user_id, essay_id=essay_id, now=now
+        )[0]
+        return Facts(unread, bool(has_unseen), Habits(bool(follows), pace == Pace.NEVER.value))
+
+    def concerns(self, user_id: int, first_id: int, last_id: int) -> list[Concern]:
+        """Return what a reader has to do with comments of a range."""
+        rows = self._raw.rows(self._concerns, viewer_id=user_id, first_id=first_id, last_id=last_id)
+        return [Concern(kind, comment_id, name, bool(closed)) for kind, comment_id, name, closed in rows]
+
+
+def is_fresh(viewer: Viewer, now: datetime) -> bool:
+    """Tell whether a session is alive and was noted as in use not long ago; if not, the application sees to it."""
+    lives = is_alive(viewer.created_at, viewer.last_seen_at, now, is_staff=viewer.is_staff)
+    return lives and now - viewer.last_seen_at < SEEN_EVERY
+
+
+def versions_statement() -> Select[Any]:
+    """Return the statement for the current state of an essay, by its `slug`."""
+    site = select(type_coerce(Setting.value, String)).where(Setting.name == "page_version").scalar_subquery()
+    return select(Essay.id, Essay.version, Essay.thread_version, site).where(Essay.slug == bindparam("slug"))
+
+
+def facts_statement() -> Select[Any]:
+    """Return the statement for what `viewer_id` has to do with `essay_id`, at `now`."""
+    viewer = bindparam("viewer_id", type_=BigId)
+    essay = bindparam("essay_id", type_=BigId)
+    follows = exists().where(Follow.user_id == viewer, Follow.essay_id == essay)
+    # Constants, not values: SQLite would plan the statement anew each time, to see whether its index still fits.
+    theirs = (Comment.author_id == viewer) & (Comment.essay_id == essay) & text(UNSEEN)
+    there = text("presence IN ('live', 'hidden')")
+    pace = select(Choice.pace).where(Choice.user_id == viewer, Choice.letter == Letter.ESSAYS.value)
+    unread = unread_by(viewer, bindparam("now", type_=UtcDateTime()))
+    return select(unread.scalar_subquery(), follows, exists().where(theirs, there, Comment.merged_into_id.is_(None)), pace.scalar_subquery())
+
+
+@lru_cache(MOST_HEADERS)
+def encoding_of(accepted: str) -> str:
+    """Return the encoding that a browser understands and we have: "br", "gzip" or none."""
+    wanted = parse_accept_header(accepted, Accept)
+    return next((name for name in ("br", "gzip") if accepted and wanted.quality(name) > 0), "")
+
+
+@lru_cache(MOST_HEADERS)
+def view_of(query: str) -> View | None:
+    """Return which page a query asks for, None where the application has to say that it cannot."""
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
+        given.setdefault(name, value)
+    number = number_of(given.get("page"))
+    if number is None or not query.isascii():
+        return None
+    return View(order_of(given.get("sort")), number)

@@ -1,0 +1,479 @@
+"""What a page of an essay is for everyone, or for all readers alike: rendered once, compressed once, and kept.
+
+It is rendered where nobody asks: with no session, no person and no request but one that is made here, so that nothing
+of the one who happened to come first can be in what the next one gets. What differs between readers is in the key
+(`Audience`), and what is one reader's own is filled into slots for each answer.
+"""
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import brotli
+from flask import Flask, abort, current_app, render_template
+from markupsafe import Markup
+from sqlalchemy import select
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.closing import closing_of, next_closing
+from forum.discussion.comment import Comment
+from forum.discussion.forms import CommentForm
+from forum.discussion.refusals import supporters_only, why_no_stranger
+from forum.discussion.rights import Act, is_for_supporters, rights
+from forum.discussion.thread import Order, ThreadPage, thread_page
+from forum.essays.essay import Essay
+from forum.pagecache import PageCache
+from forum.pages.gate import gate_before
+from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
+from forum.site.settings import site_settings
+from forum.stitching import Segment, compressed, gzip_of
+from forum.text.markdown import MAX_CHARACTERS
+
+ORDERS = frozenset(order.value for order in Order)
+
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+BROTLI_QUALITY = 4
+"""Of eleven: 5 took twice as long for 6 % fewer bytes, and a page is compressed anew with each comment."""
+
+NONCE = secrets.token_hex(8)
+"""Nobody who writes a comment knows it, so no comment can hold a slot."""
+
+CSRF, FORM_TOKEN, NAME, UNREAD, THREADS = (
+    f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "threads")
+)
+SLOTS = (CSRF, FORM_TOKEN, NAME, UNREAD, THREADS)
+"""What stands in a kept page where something is filled in."""
+
+
+class Versions(NamedTuple):
+    """Which state of an essay, its discussion and the site a page shows. Each change of what is seen is another one."""
+
+    essay_id: int
+    essay: int
+    thread: int
+    site: str
+
+
+class View(NamedTuple):
+    """Which page of the discussion is asked for."""
+
+    order: Order
+    number: int
+
+
+@dataclass(frozen=True)
+class Audience:
+    """What of a signed-in reader decides how the page around the discussion looks, and nothing that names them."""
+
+    may: frozenset[Act]
+    may_moderate: bool
+    may_write: bool
+    is_admin: bool
+    may_edit: bool
+    theme: str
+    keys_off: bool
+    first_is_held: bool
+
+
+class Habits(NamedTuple):
+    """What else of a reader the page shows, and no right follows from."""
+
+    following: bool
+    without_essays: bool
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Whom the templates take for the signed-in person: what the audience says, and a slot for the name."""
+
+    may_moderate: bool
+    may_write: bool
+    is_admin: bool
+    is_authenticated: bool = True
+    name: str = NAME
+    warning: str = ""
+
+
+class Other(NamedTuple):
+    """The state of an essay to which comments of this one were moved."""
+
+    essay_id: int
+    version: int
+    thread_version: int
+    published_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Validity:
+    """How long a kept page holds as long as no version changes."""
+
+    since: datetime
+    until: datetime = FOR_EVER
+    """When a date passes that the page depends on."""
+    others: frozenset[Other] = frozenset()
+    """The essays to which comments of this one were moved: what they are called and who sees them counts too."""
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether no date has passed, in either direction, since the page was made."""
+        return self.since <= now < self.until
+
+
+@dataclass
+class Page:
+    """A whole page as every stranger gets it."""
+
+    html: bytes
+    validity: Validity
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes with both compressed forms."""
+        return 1_000 + len(self.html) * 3 // 2
+
+    @cached_property
+    def etag(self) -> str:
+        """Return a weak validator: the same on every node, whatever the encoding."""
+        return f'W/"{urlsafe_b64encode(sha256(self.html).digest()[:12]).decode()}"'
+
+    @cached_property
+    def gzip(self) -> bytes:
+        """Return it as gzip."""
+        return compressed(self.html)
+
+    @cached_property
+    def brotli(self) -> bytes:
+        """Return it as brotli."""
+        return bytes(brotli.compress(self.html, quality=BROTLI_QUALITY))
+
+
+@dataclass
+class Frame:
+    """What stands around the discussion for one audience: bytes, and slots between them."""
+
+    html: str
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes with its segments."""
+        return 2_000 + 2 * len(self.html)
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """Return the texts between the slots, and the slots."""
+        parts = [self.html]
+        for slot in SLOTS:
+            parts = [piece for part in parts for piece in _split(part, slot)]
+        return parts
+
+    @cached_property
+    def segments(self) -> "list[Segment | str]":
+        """Return the same with the texts compressed."""
+        return [part if part in SLOTS else Segment(part.encode()) for part in self.parts]
+
+
+@dataclass
+class Threads:
+    """The threads of one page as everyone gets them, with markers where a viewer's own parts go."""
+
+    leaves: list[str]
+    """The beginning of the list, then each thread, then its end."""
+    ids: list[int]
+    count: int
+    has_picks: bool
+    validity: Validity
+    _segments: dict[tuple[int, int], Segment] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes with its segments, which cover it up to five times at a fifth of its size."""
+        return 2_000 + 2 * sum(map(len, self.leaves))
+
+    @cached_property
+    def comment_ids(self) -> frozenset[int]:
+        """Return the ids of the comments on the page."""
+        return frozenset(self.ids)
+
+    @cached_property
+    def first_id(self) -> int:
+        """Return the lowest of them."""
+        return min(self.ids)
+
+    @cached_property
+    def last_id(self) -> int:
+        """Return the highest of them."""
+        return max(self.ids)
+
+    @cached_property
+    def _leaf_of(self) -> dict[tuple[str, int], int]:
+        return {
+            (found[1], int(found[2])): number
+            for number, leaf in enumerate(self.leaves)
+            for found in MARKER.finditer(leaf)
+        }
+
+    def html(self, own: Mapping[tuple[str, int], str]) -> str:
+        """Return all of it with a viewer's own parts at their markers."""
+        return "".join(_filled(leaf, own) for leaf in self.leaves)
+
+    def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
+        """Return all of it for gzip: what nobody owns in as few segments as possible, threads with own parts anew."""
+        touched = sorted({self._leaf_of[marker] for marker in own if marker in self._leaf_of})
+        return list(self._cover(0, len(self.leaves), touched, own))
+
+    def _cover(
+        self, start: int, end: int, touched: Sequence[int], own: OwnParts
+    ) -> "Iterator[Segment | bytes]":
+        """Halve until a part is without any touched thread, or is one."""
+        here = [number for number in touched if start <= number < end]
+        if not here:
+            yield self._segment(start, end)
+        elif end - start == 1:
+            yield _filled(self.leaves[start], own).encode()
+        else:
+            middle = (start + end) // 2
+            yield from self._cover(start, middle, here, own)
+            yield from self._cover(middle, end, here, own)
+
+    def _segment(self, start: int, end: int) -> Segment:
+        segment = self._segments.get((start, end))
+        if segment is None:
+            plain = "".join(_filled(leaf, {}) for leaf in self.leaves[start:end])
+            segment = self._segments[start, end] = Segment(plain.encode())
+        return segment
+
+
+class Dated(Protocol):
+    """What is kept and holds for a while."""
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that it is counted with."""
+
+    @property
+    def validity(self) -> Validity:
+        """Return how long it holds."""
+
+
+Kept = TypeVar("Kept", bound=Dated)
+
+
+class Pages:
+    """The kept pages of a site, in one process."""
+
+    def __init__(self, app: Flask, most_bytes: int) -> None:
+        self._app = app
+        self.cache = PageCache(most_bytes)
+        self.judged = PageCache(most_bytes // 8)
+        """What was found of readers: see `viewer.py`."""
+
+    def stranger(self, versions: Versions, view: View) -> Page:
+        """Return the page as every stranger gets it. Raises: NotFound, for a page past the end."""
+        return self._current(("stranger", versions, view), lambda: self._render_stranger(versions, view))
+
+    def frame(
+        self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
+    ) -> Frame:
+        """Return what stands around threads for an audience."""
+        key = ("frame", versions, view, audience, habits, threads.validity.since)
+        return self.cache.find_or_make(
+            key, lambda: self._render_frame(versions, view, audience, habits, threads)
+        )
+
+    def threads(self, versions: Versions, view: View) -> Threads:
+        """Return the threads of one page as everyone gets them."""
+        return self._current(("threads", versions, view), lambda: self._render_threads(versions, view))
+
+    def _current(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Return what is kept under a key if no date has passed and nothing was changed where comments went to."""
+        return self.cache.find_or_make(key, make, lambda kept: self._is_current(kept.validity))
+
+    def _is_current(self, validity: Validity) -> bool:
+        if not validity.holds(clock.now()) or not validity.others:
+            return validity.holds(clock.now())
+        with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+            return validity.others == _versions_of([one.essay_id for one in validity.others])
+
+    def _render_stranger(self, versions: Versions, view: View) -> Page:
+        with self._nobody_asking(versions.essay_id) as essay:
+            now = clock.now()
+            if not essay.is_published(now):
+                abort(404)
+            may = rights(None, essay, None, now)
+            threads = self.threads(versions, view) if Act.READ in may else no_threads(essay, now)
+            if view.number > threads.count:
+                abort(404)
+            refusal = why_no_stranger(essay, now)
+            thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
+            html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal)
+            return Page(html.encode(), threads.validity)
+
+    def _render_frame(
+        self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
+    ) -> Frame:
+        with self._nobody_asking(versions.essay_id) as essay:
+            now = clock.now()
+            html = essay_html(
+                essay,
+                now,
+                view,
+                threads,
+                THREADS,
+                may=audience.may,
+                refusal=None if Act.COMMENT in audience.may else why_no_stranger(essay, now),
+                form_token=FORM_TOKEN,
+                may_edit=audience.may_edit,
+                first_is_held=audience.first_is_held,
+                following=habits.following,
+                without_essays=habits.without_essays,
+                current_user=StandIn(audience.may_moderate, audience.may_write, audience.is_admin),
+                theme=audience.theme,
+                keys_off=audience.keys_off,
+                csrf_token=lambda: CSRF,
+                unread_badge=UNREAD,
+            )
+            return Frame(html)
+
+    def _render_threads(self, versions: Versions, view: View) -> Threads:
+        with self._nobody_asking(versions.essay_id) as essay:
+            now = clock.now()
+            page = thread_page(essay, view.order, view.number, site_settings().threads_per_page)
+            if view.number > page.count:
+                abort(404)
+            validity = _validity(essay, now, has_lost=page.has_lost)
+            return Threads(_leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
+
+    @contextmanager
+    def _nobody_asking(self, essay_id: int) -> Iterator[Essay]:
+        """Give an essay inside a request of nobody, whose reads begin now."""
+        with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+            essay = db.session.get(Essay, essay_id)
+            if essay is None:
+                abort(404)
+            yield essay
+
+
+def essay_html(
+    essay: Essay,
+    now: datetime,
+    view: View,
+    threads: Threads,
+    thread: str,
+    *,
+    may: frozenset[Act],
+    refusal: str | None,
+    user: User | None = None,
+    form_token: str = "",
+    **facts: object,
+) -> str:
+    """Render the page around its threads. `user` is for whom alone it is; `facts` is what they are told besides."""
+    order = Order.OLDEST if view.order == Order.PICKS and not threads.has_picks else view.order
+    form = CommentForm(formdata=None)
+    form.form_token.data = form_token
+    return render_template(
+        "pages/essay.html",
+        essay=essay,
+        now=now,
+        thread=thread,
+        may=may,
+        refusal=refusal,
+        whole=Act.READ in may,
+        gate=gate_before(essay, user, now),
+        has_picks=threads.has_picks,
+        order=order,
+        number=view.number,
+        page_count=threads.count,
+        address_of=lambda page: _address(essay, order, page),
+        form=form,
+        closing=closing_of(essay, now),
+        house_rules=site_settings().house_rules,
+        supporters_only=supporters_only() if not form_token and is_for_supporters(essay) else "",
+        max_characters=MAX_CHARACTERS,
+        **facts,
+    )
+
+
+def order_of(given: str | None) -> Order:
+    """Return the order that `?sort=` asks for; nonsense is the oldest first."""
+    return Order(given) if given in ORDERS else Order.OLDEST
+
+
+def no_threads(essay: Essay, now: datetime) -> Threads:
+    """Return what who may not read the discussion gets in its place."""
+    return Threads([], [], 1, has_picks=False, validity=_validity(essay, now, has_lost=False))
+
+
+def filled(parts: Iterable[str], values: Mapping[str, str], threads: Threads, own: OwnParts) -> str:
+    """Return a frame with a viewer's values in its slots."""
+    return "".join(threads.html(own) if part == THREADS else values.get(part, part) for part in parts)
+
+
+def filled_gzip(
+    segments: "Iterable[Segment | str]", values: Mapping[str, str], threads: Threads, own: OwnParts
+) -> bytes:
+    """Return the same as gzip."""
+    pieces: list[Segment | bytes] = []
+    for segment in segments:
+        if isinstance(segment, Segment):
+            pieces.append(segment)
+        elif segment == THREADS:
+            pieces += threads.pieces(own)
+        else:
+            pieces.append(values[segment].encode())
+    return gzip_of(pieces)
+
+
+def _leaves(essay: Essay, page: ThreadPage) -> list[str]:
+    """Render a page's threads, each by itself, with the lines where others were moved away in their places."""
+    macros: Any = current_app.jinja_env.get_template("discussion/_comment.html").module
+    begin, mark, end = thread_html([]).partition("<!--below:0-->")
+    leaves = [begin, *(str(macros.comment(node)) for node in page.nodes), mark + end]
+    if not page.has_lost:
+        return leaves
+    is_end = page.number == page.count and page.order != Order.PICKS  # among the picks no thread is missed
+    moved = trace_parts(essay, page.ids(), with_threads=is_end)
+    return [
+        MARKER.sub(lambda found: moved.get((found[1], int(found[2])), "") + found[0], leaf) for leaf in leaves
+    ]
+
+
+def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:
+    until = next_closing(essay, now) or FOR_EVER
+    if not has_lost:
+        return Validity(now, until)
+    moved_from_here = (Comment.moved_from_essay_id == essay.id) & (Comment.essay_id != essay.id)
+    others = _versions_of(
+        db.session.scalars(select(Comment.essay_id).where(moved_from_here).distinct()).all()
+    )
+    appear = [one.published_at for one in others if one.published_at is not None and one.published_at > now]
+    return Validity(now, min([until, *appear]), others)
+
+
+def _versions_of(essay_ids: Collection[int]) -> frozenset[Other]:
+    rows = select(Essay.id, Essay.version, Essay.thread_version, Essay.published_at).where(
+        Essay.id.in_(essay_ids)
+    )
+    return frozenset(Other(*row) for row in db.session.execute(rows))
+
+
+def _address(essay: Essay, order: Order, page: int) -> str:
+    query = [f"page={page}"] if page > 1 else []
+    query += [f"sort={order}"] if order != Order.OLDEST else []
+    return f"{essay.path}{'?' if query else ''}{'&'.join(query)}#discussion"
+
+
+def _split(part: str, slot: str) -> list[str]:
+    texts = part.split(slot)
+    return [texts[0], *(piece for text in texts[1:] for piece in (slot, text))]
+
+
+def _filled(leaf: str, own: Mapping[tuple[str, int], str]) -> str:
+    return MARKER.sub(lambda found: own.get((found[1], int(found[2])), ""), leaf)

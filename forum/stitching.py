@@ -1,0 +1,133 @@
+"""gzip put together from parts that were compressed before and parts that are one viewer's own.
+
+A part that many share is compressed once, by itself, and ends on a byte (a full flush), so that it can stand in any
+stream. What is one viewer's own goes in as it is, uncompressed: it costs no time, and what is secret in it is never
+compressed beside words that somebody else chose (BREACH). The format is RFC 1951 and RFC 1952.
+"""
+
+import struct
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+
+Piece = "Segment | bytes"
+
+HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""gzip, deflate, no name, no time, an unknown system."""
+
+LAST_BLOCK = b"\x03\x00"
+"""An empty block that says that it is the last one."""
+
+LEVEL = 5
+"""Of zlib's nine: 6 took 40 % longer for 3 % fewer bytes of a discussion."""
+
+MOST_STORED = 65_535
+"""Bytes that one uncompressed block holds."""
+
+POLYNOMIAL = 0xEDB88320
+"""Of CRC-32, the bits turned round, as gzip counts them."""
+
+ONE = 1 << 31
+"""x to the power of 0, its bits turned round like the polynomial's."""
+
+
+class Segment:
+    """Bytes that many pages share, compressed, with what it takes to go on counting the checksum behind them."""
+
+    __slots__ = ("_crc", "_tables", "deflated", "length")
+
+    def __init__(self, raw: bytes) -> None:
+        self.length = len(raw)
+        self.deflated = _deflate(raw)
+        self._crc = zlib.crc32(raw)
+        self._tables = _tables(_shifted_bits(len(raw)))
+
+    def checksum_after(self, crc: int) -> int:
+        """Return the CRC-32 of what had `crc` with these bytes behind it, without looking at them again."""
+        first, second, third, last = self._tables
+        return (
+            self._crc
+            ^ first[crc & 255]
+            ^ second[crc >> 8 & 255]
+            ^ third[crc >> 16 & 255]
+            ^ last[crc >> 24]
+        )
+
+
+def gzip_of(pieces: "Iterable[Segment | bytes]") -> bytes:
+    """Return one gzip file of all pieces: segments as they are, bytes uncompressed between them."""
+    out, crc, length = [HEADER], 0, 0
+    for piece in pieces:
+        length += len(piece) if isinstance(piece, bytes) else piece.length
+        if isinstance(piece, bytes):
+            out += _stored(piece)
+            crc = zlib.crc32(piece, crc)
+        else:
+            out.append(piece.deflated)
+            crc = piece.checksum_after(crc)
+    out.append(LAST_BLOCK + struct.pack("<II", crc, length & 0xFFFFFFFF))
+    return b"".join(out)
+
+
+def compressed(raw: bytes) -> bytes:
+    """Return a gzip file of bytes that are compressed in one piece."""
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return stream.compress(raw) + stream.flush()
+
+
+def _deflate(raw: bytes) -> bytes:
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return stream.compress(raw) + stream.flush(zlib.Z_FULL_FLUSH)
+
+
+def _stored(raw: bytes) -> Iterable[bytes]:
+    for start in range(0, len(raw), MOST_STORED):
+        block = raw[start : start + MOST_STORED]
+        yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
+        yield block
+
+
+def _shifted_bits(length: int) -> list[int]:
+    """Return what each bit of a checksum, the lowest first, becomes with so many bytes behind it.
+
+    A checksum is a remainder of polynomials over two elements; a byte behind multiplies it by x to the power of 8.
+    """
+    shifted = [_power(8 * length)]
+    for _ in range(31):
+        shifted.append(_times_x(shifted[-1]))
+    return shifted[::-1]
+
+
+def _tables(shifted: Sequence[int]) -> "list[array[int]]":
+    """Return, for each of the four bytes of a checksum, what its 256 values become."""
+    tables = []
+    for start in range(0, 32, 8):
+        table = array("I", [0])
+        for bit in shifted[start : start + 8]:
+            table.extend([bit ^ value for value in table])
+        tables.append(table)
+    return tables
+
+
+def _power(exponent: int) -> int:
+    """Return x to a power, modulo the polynomial."""
+    result, square = ONE, ONE >> 1
+    while exponent:
+        if exponent & 1:
+            result = _times(result, square)
+        square = _times(square, square)
+        exponent >>= 1
+    return result
+
+
+def _times(one: int, other: int) -> int:
+    product = 0
+    for bit in range(31, -1, -1):
+        if one >> bit & 1:
+            product ^= other
+        other = _times_x(other)
+    return product
+
+
+def _times_x(one: int) -> int:
+    return (one >> 1) ^ POLYNOMIAL if one & 1 else one >> 1
