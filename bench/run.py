@@ -118,7 +118,7 @@ def _facts(asked: argparse.Namespace) -> dict[str, str]:
         "server": f"forum serve with {WORKERS} workers of {THREADS} threads, and its mail worker",
         "client": client_name(),
         "rounds": f"{asked.rounds} rounds of {asked.seconds} s",
-        "data": f"seed {asked.seed}; all essays have the same text, only their discussions differ",
+        "data": f"seed {asked.seed}; the same essay each time, and each discussion begins as the others do",
     }
 
 

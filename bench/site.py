@@ -86,9 +86,9 @@ class Site:
         """Return the product's own server of this site."""
         return serve(self.environ, self.port, WORKERS)
 
-    def reader(self, url: str) -> Writer:
-        """Return a reader who has signed in, wrote here, was thanked, and follows the first two essays."""
-        reader = Writer(url, writer_address(READER))
+    def reader(self, url: str, number: int = READER) -> Writer:
+        """Return a reader who signed in, wrote here and was thanked; the usual one follows the first two essays."""
+        reader = Writer(url, writer_address(number))
         reader.sign_in()
         return reader
 
@@ -107,12 +107,12 @@ def prepare(
 ) -> tuple[Flask, list[str]]:
     """Fill the database: an essay for each number of comments, and people who can sign in to write.
 
-    Returns the app and the essays' addresses, in the order of `discussions`. All have the same text, so that only
-    their discussions differ. Writers have the addresses
+    Returns the app and the essays' addresses, in the order of `discussions`. All have the same text, and
+    each discussion begins as the others do, so that their first pages compare. Writers have the addresses
     writer-0@bench.example, …; the first of them is the essays' author, the others took part in each discussion.
     """
     app = create_app(read_settings(environ))
-    now, random = clock.now(), Random(seed)
+    now = clock.now()
     password_hash = hash_password(PASSWORD)
     with app.app_context():
         upgrade()
@@ -125,6 +125,7 @@ def prepare(
         essays = load_essays(people[0], len(discussions), now, _quietly, [FIRST])
         for essay, count in zip(essays, discussions, strict=True):
             here = [*commenters, *readers[: max(20, count // 10)]]
+            random = Random(seed)
             load_comments(essay, here, count, random, _quietly)
             load_thanks(essay, here, random)
             if essay in essays[:FOLLOWED]:

@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.site import KINDS, Server, Site, made_site, wait_until
+from bench.site import KINDS, READER, Server, Site, made_site, wait_until
 from bench.table import Figure
 from bench.writer import Writer
 from bench.wrk import GZIP
@@ -57,10 +57,11 @@ def measure_statements(site: Site, product: Server, sizes: tuple[int, int]) -> l
 
 def statements_of(site: Site, product: Server, sizes: Sequence[int]) -> dict[int, dict[str, list[str]]]:
     """Return the statements of each kind of request, by the number of comments; limits of rate are on."""
-    reader = site.reader(product.url)
+    # Another one for each discussion: they may not post as often as all of this takes.
+    readers = {size: site.reader(product.url, READER + number) for number, size in enumerate(sizes)}
     with _counting(site) as (app, log):
         client = app.test_client(use_cookies=False)
-        return {size: _requests(client, log, reader, site.addresses[size]) for size in sizes}
+        return {size: _requests(client, log, readers[size], site.addresses[size]) for size in sizes}
 
 
 def _requests(client: FlaskClient, log: Log, reader: Writer, address: str) -> dict[str, list[str]]:
@@ -74,7 +75,7 @@ def _requests(client: FlaskClient, log: Log, reader: Writer, address: str) -> di
     shown = re.findall(r'id="comment-(\d+)"', client.get(address, headers={"Host": "127.0.0.1"}).text)
     return {
         "a stranger, kept": _count(log, lambda: _ask(client, "GET", address), warm=2),
-        "a stranger, rendered": _count(log, lambda: _ask(client, "GET", f"{address}?order=newest")),
+        "a stranger, rendered": _count(log, lambda: _ask(client, "GET", f"{address}?sort=newest")),
         "signed in, kept": _count(log, lambda: _ask(client, "GET", address, cookie), warm=2),
         "posting a thread": _count(log, post, warm=1),
         "posting a reply": _count(log, lambda: post(shown[len(shown) // 2])),

@@ -19,7 +19,9 @@ FORMATS = {
     "times": "{:.1f}×",
     "bytes": "{:,.0f}",
     "rate": "{:,.1f}",
+    "ms": "{:,.1f} ms",
     "MB": "{:,.0f} MB",
+    "ms": "{:,.1f} ms",
     "s": "{:.2f} s",
 }
 """How values of a unit are written; all others are whole numbers."""

@@ -141,13 +141,14 @@ def load_comments(
 ) -> Sequence[int]:
     """Add a discussion in the shape of real threads, and bring every counter in line; returns the comments' ids.
 
-    With a `root_share` and a `recent` near 0 it becomes one long chain.
+    With a `root_share` and a `recent` near 0 it becomes one long chain. A longer one of the same `random` begins as
+    a shorter one does, so that pages of both compare.
     """
     if not count:
         return []
+    words = _words(Random(random.getrandbits(32)))  # noqa: S311
     ids = _reserve_ids(Comment, count)
     places = _places(essay, ids, reader_ids, random, root_share, recent)
-    words = _words(random)
     for batch in _batches(iter(places)):
         db.session.execute(insert(Comment), [_comment(essay, place) for place in batch])
         db.session.execute(insert(CommentRevision), [_wording(place, next(words)) for place in batch])
@@ -227,7 +228,9 @@ def _places(
         # At the cap a reply stands beside what it answers, as posting.post_comment has it.
         parent = answers.parent if answers and answers.depth >= MAX_DEPTH else answers
         moment = began + step * (number + 1)
-        author_id = random.choice(reader_ids)
+        author_id = reader_ids[
+            int(random.random() * len(reader_ids))
+        ]  # one number drawn, however many there are
         place = Place(comment_id, author_id, moment, answers, parent, accepted[author_id])
         if place.root_id is None:
             threads += 1
