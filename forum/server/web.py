@@ -27,7 +27,7 @@ HEADER_SECONDS = 10
 """How long a client may take for its request line and headers, and how long a kept connection may be idle."""
 
 HEADER_BYTES = 64 * 1_024
-"""The buffer of a connection: longer headers are refused (431)."""
+"""The buffer of a connection: headers longer than it, or at most twice as long, are refused (431)."""
 
 CONNECTIONS = 2_048
 """So many at once, each worker; the next ones wait at the door."""

@@ -1,0 +1,211 @@
+"""The real server over the wire: it restarts without failing a request, outlives its processes and bad clients."""
+
+import http.client
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.site import process_name, tree
+from forum.server.body import Bodies, cut_off
+from tests.server.test_kill import free_port
+
+LONGEST_SECONDS = 30
+READERS = 4
+SITE = """
+import time
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(1)
+    body = environ["wsgi.input"].read() if environ.get("CONTENT_LENGTH") else b"generation {number}"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+"""
+"""The server is the real one; a small application behind it starts in no time."""
+
+
+def test_a_restart_brings_the_new_code_and_fails_no_request(site: "Site") -> None:
+    readers = [Reader(site.port) for _ in range(READERS)]
+    for reader in readers:
+        reader.start()
+    site.write(2)
+    site.process.send_signal(signal.SIGHUP)
+    old = set(site.web_workers())
+    wait_until(lambda: all(reader.said == b"generation 2" for reader in readers))
+    wait_until(lambda: not old & set(site.web_workers()))
+    for reader in readers:
+        reader.stop()
+    assert [reader.failures for reader in readers] == [[]] * READERS
+    assert len(site.web_workers()) == 2
+
+
+def test_new_code_that_does_not_start_leaves_the_old_one_serving(site: "Site") -> None:
+    old = site.web_workers()
+    site.file.write_text("no python")
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "did not start" in site.log.read_text())
+    assert site.get("/") == b"generation 1"
+    assert site.web_workers() == old
+
+
+def test_a_request_in_hand_is_answered_when_the_server_is_told_to_stop(site: "Site") -> None:
+    answer: list[bytes] = []
+    asking = threading.Thread(target=lambda: answer.append(site.get("/slow")))
+    asking.start()
+    time.sleep(0.3)
+    processes = tree(site.process.pid)
+    site.process.terminate()
+    assert site.process.wait(LONGEST_SECONDS) == 0
+    asking.join()
+    assert answer == [b"generation 1"]
+    assert not any(is_alive(process) for process in processes)
+    assert "Traceback" not in site.log.read_text()
+
+
+def test_whoever_of_the_server_is_killed_is_replaced_and_with_the_first_all_end(site: "Site") -> None:
+    for victim in (site.web_workers()[0], tree(site.process.pid)[1]):
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda victim=victim: not is_alive(victim) and len(site.web_workers()) == 2)  # type: ignore[misc]
+        assert site.get("/") == b"generation 1"
+    processes = tree(site.process.pid)
+    site.process.kill()
+    site.process.wait()
+    wait_until(lambda: not any(is_alive(process) for process in processes))
+
+
+def test_clients_that_stall_hold_up_nobody(site: "Site") -> None:
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    stalled = [site.connect(head) for _ in range(20)]
+    stalled += [site.connect(head + b"Content-Length: 100\r\n\r\nwords") for _ in range(20)]
+    assert site.get("/") == b"generation 1"
+    long = site.connect(b"GET / HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n")
+    assert b" 431 " in long.recv(100)
+    for connection in (*stalled, long):
+        connection.close()
+    whole = site.connect(head + b"Content-Length: 5\r\nConnection: close\r\n\r\nwords")
+    assert whole.recv(1_000).endswith(b"words")
+
+
+def test_a_body_that_does_not_come_is_given_up_and_its_connection_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("forum.server.body.BODY_SECONDS", 0.1)
+    reached: list[object] = []
+    bodies = Bodies(lambda environ, _start: reached.append(environ) or [b""])  # type: ignore[func-returns-value]
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        client = socket.create_connection(door.getsockname())
+        server, _ = door.accept()
+        client.sendall(b"wor")
+        status: list[str] = []
+        environ = {"CONTENT_LENGTH": "100", "wsgi.input": server.makefile("rb"), "REMOTE_ADDR": "127.0.0.1"}
+        bodies(environ, lambda said, *_: status.append(said) or io.BytesIO().write)  # type: ignore[func-returns-value]
+        assert (status, reached) == (["408 Request Timeout"], [])
+        time.sleep(0.1)
+        cut_off("127.0.0.1", 0)
+        client.settimeout(LONGEST_SECONDS)
+        assert client.recv(1) == b""
+        client.close()
+        server.close()
+
+
+class Site:
+    """A small application behind the real server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.log, self.port = folder / "small_site.py", folder / "log", free_port()
+        self.write(1)
+        program = (
+            "import sys; from forum.server.supervisor import web_server; "
+            f"sys.exit(web_server('small_site:app', '127.0.0.1', {self.port}, 2).serve())"
+        )
+        environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", program], env=environ, stdout=log, stderr=log
+            )
+        wait_until(lambda: "Serving" in self.log.read_text() and len(self.web_workers()) == 2)
+
+    def write(self, number: int) -> None:
+        """Write the application's code, whose answer tells its number."""
+        self.file.write_text(SITE.replace("{number}", str(number)))
+
+    def web_workers(self) -> list[int]:
+        """Return the processes that answer requests."""
+        return [one for one in tree(self.process.pid) if process_name(one) == "forum-web"]
+
+    def connect(self, request: bytes) -> socket.socket:
+        """Open a connection and send the beginning of a request."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=LONGEST_SECONDS)
+        connection.sendall(request)
+        return connection
+
+    def get(self, path: str) -> bytes:
+        """Return the body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_SECONDS)
+        connection.request("GET", path)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+
+class Reader(threading.Thread):
+    """Somebody who asks again and again over one connection, until an answer says that it was the last on it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.said = b""
+        self.failures: list[str] = []
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONGEST_SECONDS)
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        """Ask until it is over."""
+        while not self._is_over.wait(0.002):
+            try:
+                self._connection.request("GET", "/")
+                self.said = self._connection.getresponse().read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                self._connection.close()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._is_over.set()
+        self.join()
+        self._connection.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Return a site that serves; gone after the test."""
+    one = Site(tmp_path)
+    yield one
+    for process in tree(one.process.pid):
+        if is_alive(process):
+            os.kill(process, signal.SIGKILL)
+    one.process.wait()
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process runs; one that only waits to be buried does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + LONGEST_SECONDS
+    while not is_so():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
