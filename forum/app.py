@@ -46,6 +46,7 @@ from forum.pages.home import blueprint as home
 from forum.pages.inbox import blueprint as inbox
 from forum.pages.profile import blueprint as profile
 from forum.pages.shared import Pages
+from forum.replica import init_replica
 from forum.site.settings import site_settings
 from forum.subscriptions.account_views import blueprint as subscription
 from forum.subscriptions.unsubscribe import blueprint as unsubscribe
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _configure(app, settings)
     init_database(app)
     init_limits(app)
+    init_replica(app)
     init_sessions(app)
     init_web(app)
     init_assets(app)

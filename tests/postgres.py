@@ -55,6 +55,7 @@ class Postgres:
         self._settings = SETTINGS | settings
         self._keeper: subprocess.Popen[bytes] | None = None
         self._folder = Path()
+        self._programs = Path()
 
     def __enter__(self) -> Self:
         self.start()
@@ -74,7 +75,7 @@ class Postgres:
         account = unprivileged_account()
         self._folder = make_folder(account)
         try:
-            programs = make_cluster(self._folder, account)
+            self._programs = self._make_cluster(account)
             self._keeper = subprocess.Popen(
                 [
                     "sh",
@@ -82,7 +83,7 @@ class Postgres:
                     KEEPER,
                     "keeper",
                     self._folder,
-                    *server_command(programs, self._folder, self._settings),
+                    *server_command(self._programs, self._folder, self._settings),
                 ],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
@@ -117,7 +118,10 @@ class Postgres:
         """Drop a database if it exists, ending the connections that are still open."""
         self._do(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _do(self, statement: sql.Composed) -> None:
+    def _make_cluster(self, account: pwd.struct_passwd | None) -> Path:
+        return make_cluster(self._folder, account)
+
+    def _do(self, statement: sql.Composable) -> None:
         with self._connect() as connection:
             connection.execute(statement)
 
@@ -138,6 +142,36 @@ class Postgres:
                         f"PostgreSQL did not start. Its last words:\n{said[-2000:]}"
                     ) from error
                 time.sleep(0.05)
+
+
+class Standby(Postgres):
+    """A replica of another server, which streams to it what is committed there."""
+
+    def __init__(self, primary: Postgres) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def pause(self) -> None:
+        """Let it fall behind: what arrives is kept and not shown."""
+        self._do(sql.SQL("SELECT pg_wal_replay_pause()"))
+
+    def go_on(self) -> None:
+        """Let it catch up."""
+        self._do(sql.SQL("SELECT pg_wal_replay_resume()"))
+
+    def _make_cluster(self, account: pwd.struct_passwd | None) -> Path:
+        programs = self._primary._programs
+        copy = [programs / "pg_basebackup", "--host", self._primary._folder, "--username", "forum"]
+        how = [
+            "--pgdata",
+            self._folder / "data",
+            "--write-recovery-conf",
+            "--checkpoint",
+            "fast",
+            "--no-sync",
+        ]
+        subprocess.run([*copy, *how], check=True, cwd=self._folder, **as_account(account))
+        return programs
 
 
 def unprivileged_account() -> pwd.struct_passwd | None:
