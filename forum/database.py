@@ -1,5 +1,10 @@
 """The database: its base class, engine settings for SQLite and PostgreSQL, shared column types, pages of rows."""
 
+import fcntl
+import os
+import sqlite3
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     Select,
     String,
+    Table,
     Text,
     TypeDecorator,
     event,
@@ -29,10 +35,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, make_transient_to_detached, mapped_column
 
 BUSY_TIMEOUT_MS = 30_000
 """At 5 s two of 1,600 concurrent writers were refused, at 30 s none."""
+
+QUEUE_STEP_SECONDS = 0.0005
+"""How often the first writer of a process asks whether it is its turn; SQLite's own steps grow to 100 ms."""
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -144,6 +154,14 @@ def is_sqlite() -> bool:
     return bool(db.engine.dialect.name == "sqlite")
 
 
+def table_of(model: type[Base]) -> Table:
+    """Return a model's table, for statements that are to be spared what rows as objects cost."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is more than one table")
+    return table
+
+
 def insert_unless_there(model: type[Base], **values: Any) -> Any:
     """Return the statement that adds a row, or does nothing where a constraint says that it is there already."""
     insert = sqlite_insert if is_sqlite() else postgresql_insert
@@ -155,7 +173,23 @@ def insert_from(model: type[Base], rows: Select[Any]) -> Any:
     insert = sqlite_insert if is_sqlite() else postgresql_insert
     names = [column.name for column in rows.selected_columns]
     # SQLite reads ON CONFLICT after a FROM as a join condition unless a WHERE stands between.
-    return insert(model).from_select(names, rows.where(true())).on_conflict_do_nothing()
+    return insert(table_of(model)).from_select(names, rows.where(true())).on_conflict_do_nothing()
+
+
+def as_stored(row: Row) -> Row:
+    """Return a new object as the session's own, as if it had been read: a statement has stored its row already.
+
+    What it does not say is read when it is asked for.
+    """
+    make_transient_to_detached(row)
+    db.session.add(row)
+    return row
+
+
+def commit_and_keep() -> None:
+    """Commit; rows keep what was read of them, for an answer that only tells what was stored."""
+    db.session().expire_on_commit = False
+    db.session.commit()
 
 
 def init_database(app: Flask) -> None:
@@ -187,12 +221,81 @@ def _prepare_sqlite(engine: Engine) -> None:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
+    queue = WriteQueue(engine.url.database)
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
         # A deferred transaction that writes after it has read fails at once when another one wrote meanwhile;
         # whoever may write takes the lock first and waits for it.
         reading = has_request_context() and request.method in READING
+        if not reading and TURN not in connection.info:
+            connection.info[TURN] = queue.enter()
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    # A connection comes back as soon as its transaction has ended, however that was.
+    @event.listens_for(engine, "checkin")
+    @event.listens_for(engine, "close")
+    def _leave(_connection: Any, record: Any) -> None:
+        if TURN in record.info:
+            queue.leave(record.info.pop(TURN))
+
+
+TURN = "turn to write"
+"""Under this name a connection keeps the number of the open file that says that it is its turn."""
+
+
+class WriteQueue:
+    """Lets those who write to one SQLite file go one after another, each as soon as the one before has committed.
+
+    Left to itself SQLite lets whoever finds the file locked sleep longer and longer, while nobody writes. In a
+    process they wait for a lock of its own, and the first of each process for that of a file beside the database,
+    which the kernel opens when a process dies. Who does not queue is still kept out by SQLite.
+    """
+
+    def __init__(self, database: str | None) -> None:
+        is_file = bool(database) and database != ":memory:" and not str(database).startswith("file:")
+        self._file = f"{database}-queue" if is_file else None
+        self._first = threading.Lock()
+
+    def enter(self) -> int | None:
+        """Wait for the turn, and return what to leave with. Raises: OperationalError, after 30 seconds."""
+        if self._file is None:
+            return None
+        until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        if not self._first.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise _locked()
+        turn = None
+        try:
+            turn = os.open(self._file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            while not _is_ours(turn):
+                if time.monotonic() > until:
+                    raise _locked()
+                time.sleep(QUEUE_STEP_SECONDS)
+        except BaseException:
+            self.leave(turn)
+            raise
+        return turn
+
+    def leave(self, turn: int | None) -> None:
+        """Let the next one go."""
+        if self._file is None:
+            return
+        if turn is not None:
+            os.close(turn)
+        self._first.release()
+
+
+def _is_ours(turn: int) -> bool:
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locked() -> OperationalError:
+    """Return what SQLite itself says when the wait was too long."""
+    return OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
 
 
 def _prepare_postgresql(engine: Engine) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from flask_login import UserMixin
 from sqlalchemy import ColumnElement, String, and_, or_, select, true
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from forum.database import Base, Id, Line, Moment, Prose, db, one_of
 from forum.text.names import clean_name, name_key
@@ -62,6 +63,15 @@ class User(Base, UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     standing_reason: Mapped[Prose] = mapped_column(default="")
 
     accepted_comments: Mapped[int] = mapped_column(default=0)
+
+    subscription: Mapped[Any] = relationship(
+        "Subscription",
+        primaryjoin="foreign(User.id) == Subscription.user_id",
+        viewonly=True,
+        uselist=False,
+        lazy="raise",
+    )
+    """The row of their paid or complimentary period; only where it was read with them: see `subscription_state`."""
 
     session_token = ""
     """The token of the session that this request came with; Flask-Login keeps it in the cookie."""

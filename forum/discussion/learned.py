@@ -18,8 +18,10 @@ for it 94 or more are rightly there, also on a subject that it was not learned o
 
 MOST_WORDS_SHOWN = 5
 
-Newest = tuple[tuple[int, datetime] | None, Likeness | None]
-"""Which training was the newest, by its id and moment, and what it taught if it is good enough to be asked."""
+Training = tuple[int, datetime]
+"""Which training it was: its id and moment."""
+Newest = tuple[Training | None, Likeness | None]
+"""Which training was the newest, and what it taught if it is good enough to be asked."""
 
 
 class LearnedFilter(Base):
@@ -51,12 +53,17 @@ def suspects(source: str, accepted_before: int) -> bool:
     """Tell whether new words look like what is removed, for the desk to have a look; nobody is refused for it.
 
     Never of a person of whom as many comments were posted as the rule of trust asks for, whether that rule is
-    on or off. One small query for the first call in a request, none while the filter is switched off.
+    on or off. At most one small query for the first call in a request, none while the filter is switched off.
     """
     if accepted_before >= rule("trusted").values["comments"]:
         return False
     learned = _in_force()
     return learned is not None and likeness(learned, source) >= SUSPECT_FROM
+
+
+def know_newest(training: Training | None) -> None:
+    """Spare this request the question which training is the newest: it was read together with other things."""
+    g.newest_training = training
 
 
 def words_that_weighed(source: str) -> list[str]:
@@ -79,13 +86,16 @@ def _in_force() -> Likeness | None:
 
 def _newest() -> Likeness | None:
     """Return what the newest training taught; read once by each process, as it takes a hundred kilobytes."""
-    newest = select(LearnedFilter.id, LearnedFilter.trained_at).order_by(LearnedFilter.id.desc()).limit(1)
-    row = db.session.execute(newest).first()
-    key = (row.id, row.trained_at) if row else None
+    training = g.newest_training if "newest_training" in g else _newest_training()
     known: Newest = current_app.extensions.get("learned_filter", (None, None))
-    if known[0] != key:
-        training = db.session.get(LearnedFilter, row.id) if row else None
-        is_asked = training is not None and training.is_good_enough
-        known = (key, training.likeness if training is not None and is_asked else None)
+    if known[0] != training:
+        row = db.session.get(LearnedFilter, training[0]) if training else None
+        known = (training, row.likeness if row is not None and row.is_good_enough else None)
         current_app.extensions["learned_filter"] = known
     return known[1]
+
+
+def _newest_training() -> Training | None:
+    newest = select(LearnedFilter.id, LearnedFilter.trained_at).order_by(LearnedFilter.id.desc()).limit(1)
+    row = db.session.execute(newest).first()
+    return (row.id, row.trained_at) if row else None

@@ -4,15 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import BindParameter, Integer, Select, Update, bindparam, case, delete, insert, select, update
+from sqlalchemy.orm import defer, lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from forum import clock
 from forum.accounts.user import User, lock_users
-from forum.database import db, insert_unless_there
+from forum.database import Base, as_stored, db, insert_unless_there, table_of
 from forum.discussion.accepting import accept
+from forum.discussion.before import Before, read_before
 from forum.discussion.change import Watch
 from forum.discussion.comment import (
     MAX_DEPTH,
@@ -21,11 +25,12 @@ from forum.discussion.comment import (
     CommentRevision,
     Presence,
     Verdict,
+    first_of_thread,
     is_in_edit_window,
     path_of,
     state_word,
 )
-from forum.discussion.event import note_event
+from forum.discussion.event import Event, note_event
 from forum.discussion.outcome import tell_reporters
 from forum.discussion.reaction import Reaction
 from forum.discussion.redacted import brings_back_redacted
@@ -39,6 +44,11 @@ from forum.essays.essay import Essay
 from forum.site.settings import site_settings
 from forum.subscriptions.subscription import subscription_state
 from forum.text.markdown import Rendered
+
+Stored = TypeVar("Stored", Comment, CommentRevision)
+
+WRITER = select(Comment.author_id).where(Comment.id == bindparam("comment_id"))
+"""Selects who wrote a comment, which never changes, without a lock."""
 
 
 def lock_discussion(author_id: int, essay_id: int, *others: int | None) -> None:
@@ -72,9 +82,12 @@ def posted_before(author: User, form_token: str) -> Comment | None:
     return db.session.scalar(select(Comment).where(mine))
 
 
-def writer_of(comment_id: int) -> int | None:
-    """Return the id of the person who wrote a comment, which never changes, without a lock."""
-    return db.session.scalar(select(Comment.author_id).where(Comment.id == comment_id))
+def lock_essay_at(slug: str) -> Essay | None:
+    """Take the lock of an essay's discussion and return the essay; people are locked before, as lock_discussion() does.
+
+    Its texts, its tags and its author are read when somebody asks for them.
+    """
+    return db.session.scalar(_essay_at(), {"slug": slug})
 
 
 def first_wording(comment: Comment) -> CommentRevision:
@@ -91,47 +104,24 @@ def post_comment(
     parent: Comment | None = None,
     *,
     seen: int | None = None,
+    before: Before | None = None,
 ) -> Comment:
     """Add a comment, or a reply to `parent`, shown or held as the screening says. The caller holds the locks.
 
     `seen` is the number of the parent's wording that the author was shown: staff who answer words that wait
-    accept them.
+    accept them. `before` is what read_before() told under the same locks.
     Raises: Refused, for the writer, when they post too fast or repeat themselves.
     """
     now = clock.now()
-    recent = refuse_if_too_fast(author, essay, words.source, now)
-    causes = causes_for_words(author, essay, words, now, recent=recent)
-    place = (
-        parent if parent is None or parent.depth < MAX_DEPTH else db.session.get(Comment, parent.parent_id)
-    )
-    comment = Comment(
-        essay_id=essay.id,
-        author_id=author.id,
-        author=author,
-        parent_id=place.id if place else None,
-        answers_id=parent.id if parent else None,
-        root_id=place.root_comment_id if place else None,
-        thread_number=_next_thread_number(essay) if place is None else None,
-        place=_next_place(place) if place else 0,
-        depth=place.depth + 1 if place else 0,
-        form_token=form_token,
-        subscription=subscription_state(author, now).value,
-        accepted_before=author.accepted_comments,
-        created_at=now,
-        shown_number=None if causes else 1,
-    )
-    db.session.add(comment)
-    db.session.flush()
-    comment.path = path_of(comment.id, place.path if place else "")
-    revision = _add_revision(comment, words, 1, causes, now)
-    set_committed_value(comment, "newest", revision)  # as it would be read
-    set_committed_value(comment, "shown", None if causes else revision)
-    if parent is not None:
-        change_counters(Comment, parent.id, replies=Comment.replies + 1)
-        if seen == parent.newest_number and is_staff(author, essay, now):
-            _accept_what_is_answered(author, parent)
-    note_event("post", author, comment, revision)
-    settle(comment, is_news=True)
+    before = before or read_before(author, essay, words.source, form_token, parent)
+    refuse_if_too_fast(author, essay, before, now)
+    causes = causes_for_words(author, essay, words, now, before=before)
+    comment = _add_comment(author, essay, words, form_token, parent, before, causes, now)
+    _count_new(comment, parent)
+    if parent is not None and seen == parent.newest_number and is_staff(author, essay, now):
+        _accept_what_is_answered(author, parent)
+    if comment.visible:
+        tell_readers(comment)
     return comment
 
 
@@ -215,7 +205,7 @@ def settle(comment: Comment, *, is_news: bool = False, decided_by: User | None =
         db.session.flush()
         if above := comment.ancestor_ids():
             change_counters(Comment, *above, visible_below=Comment.visible_below + change)
-        change_counters(User, comment.author_id, accepted_comments=User.accepted_comments + change)
+        _count_accepted(comment.author_id, change)
     bump_thread(comment.essay_id, change)
     if change > 0 and is_news:
         tell_readers(comment, decided_by)
@@ -260,15 +250,9 @@ def bump_thread(essay_id: int, change: int = 0) -> None:
 
     When somebody spoke last follows from what is visible, so that what is taken back leaves no trace there.
     """
-    values: dict[str, object] = {"thread_version": Essay.thread_version + 1}
-    if change:
-        seen = (Comment.essay_id == essay_id) & Comment.visible & Comment.spoken_at.is_not(None)
-        spoken = select(Comment.spoken_at).where(seen).order_by(Comment.spoken_at.desc()).limit(1)
-        values |= {
-            "visible_comments": Essay.visible_comments + change,
-            "commented_at": spoken.scalar_subquery(),
-        }
-    change_counters(Essay, essay_id, **values)
+    db.session.flush()
+    db.session.execute(_bumping(is_counted=bool(change)), {"row_id": essay_id, "change": change})
+    _forget(Essay, essay_id, "thread_version", *(("visible_comments", "commented_at") if change else ()))
 
 
 def bump_threads_that_name(user: User) -> None:
@@ -297,21 +281,179 @@ def change_counters(model: type[User] | type[Essay] | type[Comment], *row_ids: i
         .execution_options(synchronize_session=False)
     )
     for row_id in row_ids:
-        loaded = db.session.identity_map.get(identity_key(model, row_id))
-        if loaded is not None:
-            db.session.expire(loaded, list(values))
+        _forget(model, row_id, *values)
 
 
-def _next_thread_number(essay: Essay) -> ColumnElement[int]:
-    """Return the number of a new thread, as a look at the end of an index; the essay's lock keeps it from others."""
-    last = select(func.max(Comment.thread_number)).where(Comment.essay_id == essay.id)
-    return func.coalesce(last.scalar_subquery(), 0) + 1
+def _add_comment(
+    author: User,
+    essay: Essay,
+    words: Rendered,
+    form_token: str,
+    parent: Comment | None,
+    before: Before,
+    causes: AbstractSet[str],
+    now: datetime,
+) -> Comment:
+    """Store a comment, its words and its event. Three statements."""
+    parent_id, path = _place_below(parent)
+    is_shown = not causes
+    comment = _store(
+        Comment(
+            id=before.comment_id,
+            essay_id=essay.id,
+            author_id=author.id,
+            parent_id=parent_id,
+            answers_id=parent.id if parent else None,
+            root_id=parent.root_comment_id if parent else None,
+            thread_number=None if parent else before.number,
+            place=before.number if parent else 0,
+            depth=path.count("/") + 1 if parent else 0,
+            path=path_of(before.comment_id, path),
+            form_token=form_token,
+            subscription=subscription_state(author, now).value,
+            accepted_before=author.accepted_comments,
+            created_at=now,
+            spoken_at=now if is_shown else None,
+            shown_number=1 if is_shown else None,
+            visible=is_shown,
+            waits_since=None if is_shown else now,
+            waits_for=frozenset(str(cause) for cause in causes),
+        )
+    )
+    revision = _store(_first_wording(comment, words, causes, now))
+    for name, value in {"author": author, "essay": essay, "newest": revision}.items():
+        set_committed_value(comment, name, value)  # as it would be read
+    set_committed_value(comment, "shown", revision if is_shown else None)
+    if parent is not None and (first := first_of_thread(parent)) is not None:
+        set_committed_value(comment, "root", first)
+    _note_posting(comment, revision)
+    return comment
 
 
-def _next_place(answered: Comment) -> ColumnElement[int]:
-    """Return the place of a new reply in its thread, in the same way."""
-    last = select(func.max(Comment.place)).where(Comment.root_id == answered.root_comment_id)
-    return func.coalesce(last.scalar_subquery(), 0) + 1
+def _place_below(parent: Comment | None) -> tuple[int | None, str]:
+    """Return the id and the path of what a new comment hangs below; at the cap it hangs beside what it answers."""
+    if parent is None:
+        return None, ""
+    if parent.depth < MAX_DEPTH:
+        return parent.id, parent.path
+    return parent.parent_id, parent.path.rpartition("/")[0]
+
+
+def _first_wording(
+    comment: Comment, words: Rendered, causes: AbstractSet[str], now: datetime
+) -> CommentRevision:
+    return CommentRevision(
+        comment_id=comment.id,
+        number=1,
+        source=words.source,
+        html=words.html,
+        renderer=words.renderer,
+        verdict=Verdict.HELD if causes else Verdict.ACCEPTED,
+        causes=frozenset(str(cause) for cause in causes),
+        created_at=now,
+    )
+
+
+def _note_posting(comment: Comment, revision: CommentRevision) -> None:
+    event = {
+        "at": comment.created_at,
+        "actor_id": comment.author_id,
+        "act": "post",
+        "essay_id": comment.essay_id,
+        "comment_id": comment.id,
+        "revision": revision.number,
+        "to_state": state_word(comment, revision),
+    }
+    db.session.execute(insert(table_of(Event)), event)
+
+
+def _store(row: Stored) -> Stored:
+    """Insert a row at once and return it as read; a flush would take three times as long."""
+    table = table_of(type(row))
+    for column in table.c:
+        if column.key not in row.__dict__ and not column.primary_key:
+            default: Any = column.default
+            setattr(row, column.key, default.arg if default is not None and default.is_scalar else None)
+    values = {name: value for name, value in row.__dict__.items() if name in table.c}
+    stored: Any = db.session.execute(insert(table), values)
+    row.id = stored.inserted_primary_key[0]
+    return as_stored(row)
+
+
+def _count_new(comment: Comment, answered: Comment | None) -> None:
+    """Count a comment that was just added where it is seen, and as an answer. At most three statements."""
+    change = int(comment.visible)
+    if answered is not None:
+        above = comment.ancestor_ids()
+        values = {"answered_id": answered.id, "above": above, "change": change}
+        db.session.execute(_counting_below(), values)
+        for row_id in {answered.id, *above}:
+            _forget(Comment, row_id, "replies", "visible_below")
+    if change:
+        _count_accepted(comment.author_id, change)
+    bump_thread(comment.essay_id, change)
+
+
+def _count_accepted(user_id: int, change: int) -> None:
+    db.session.execute(_counting_accepted(), {"row_id": user_id, "change": change})
+    _forget(User, user_id, "accepted_comments")
+
+
+def _forget(model: type[Base], row_id: int, *names: str) -> None:
+    """Let fields that SQL has changed be read anew, where the row is loaded."""
+    loaded = db.session.identity_map.get(identity_key(model, row_id))
+    if loaded is not None:
+        db.session.expire(loaded, names)
+
+
+# Statements of every posting, made once: to put one together takes longer than to run it.
+
+
+@cache
+def _counting_below() -> Update:
+    table = table_of(Comment)
+    above: BindParameter[Any] = bindparam("above", expanding=True)
+    answered = table.c.id == bindparam("answered_id")
+    seen = case((table.c.id.in_(above), bindparam("change", type_=Integer)), else_=0)
+    counted = update(table).where(answered | table.c.id.in_(above))
+    return counted.values(
+        replies=table.c.replies + case((answered, 1), else_=0), visible_below=table.c.visible_below + seen
+    )
+
+
+@cache
+def _counting_accepted() -> Update:
+    table = table_of(User)
+    counted = update(table).where(table.c.id == bindparam("row_id"))
+    return counted.values(accepted_comments=table.c.accepted_comments + bindparam("change"))
+
+
+@cache
+def _bumping(*, is_counted: bool) -> Update:
+    table, comment = table_of(Essay), table_of(Comment)
+    bumped = update(table).where(table.c.id == bindparam("row_id"))
+    bumped = bumped.values(thread_version=table.c.thread_version + 1)
+    if not is_counted:
+        return bumped
+    seen = (comment.c.essay_id == bindparam("row_id")) & comment.c.visible & comment.c.spoken_at.is_not(None)
+    spoken = select(comment.c.spoken_at).where(seen).order_by(comment.c.spoken_at.desc()).limit(1)
+    return bumped.values(
+        visible_comments=table.c.visible_comments + bindparam("change"),
+        commented_at=spoken.scalar_subquery(),
+    )
+
+
+@cache
+def _essay_at() -> Select[Essay]:
+    light = (
+        defer(Essay.source),
+        defer(Essay.html),
+        defer(Essay.preview_html),
+        lazyload(Essay.tags),
+        lazyload(Essay.author),
+    )
+    found = select(Essay).where(Essay.slug == bindparam("slug")).options(*light)
+    return found.with_for_update(of=Essay, key_share=True).execution_options(populate_existing=True)
 
 
 def _lock_essay(essay_id: int) -> None:

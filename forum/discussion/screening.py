@@ -1,7 +1,7 @@
 """What happens to new words: shown at once, held for causes, or refused with a sentence that says when to try again."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 
 from forum.accounts.user import Standing, User
 from forum.database import db
+from forum.discussion.before import Before
 from forum.discussion.comment import Cause, Comment, CommentRevision
 from forum.discussion.learned import suspects
 from forum.discussion.rights import is_staff
-from forum.discussion.rules import Facts, Rule, causes_by_rules, links_in, rule, rules_in_force
+from forum.discussion.rules import Facts, Rule, causes_by_rules, links_in, rules_in_force
 from forum.essays.essay import Essay
 from forum.limits import wait_words
 from forum.site.settings import SiteSettings, site_settings
@@ -49,13 +50,13 @@ def causes_for_words(
     words: Rendered,
     now: datetime,
     *,
-    recent: Sequence[datetime] = (),
+    before: Before | None = None,
     edited: Comment | None = None,
 ) -> frozenset[Cause]:
     """Return why a new comment waits for a moderator, or a new wording of `edited`; nothing when it is shown at once.
 
-    An edit goes by what counted as its comment was posted. `recent` is when its writer posted before. One query
-    for the learned filter, and one where the rule against repeated words asks for it.
+    An edit goes by what counted as its comment was posted. No query with what was read `before`; else one for the
+    learned filter, and one where the rule against repeated words asks for it.
     """
     rules = rules_in_force()
     facts = Facts(
@@ -64,8 +65,10 @@ def causes_for_words(
         posted_at=now,
         joined_at=author.created_at,
         accepted_before=edited.accepted_before if edited else author.accepted_comments,
-        recent=tuple(recent),
-        same_words_at=_same_words_at(words.source, now, edited, rules["repeat"]),
+        recent=tuple(before.recent) if before else (),
+        same_words_at=(
+            before.same_words_at if before else _same_words_at(words.source, now, edited, rules["repeat"])
+        ),
         links_before=frozenset(links_in(edited.newest.html)) if edited else None,
     )
     return _causes(author, essay, rules, facts, now)
@@ -76,34 +79,21 @@ def is_new_writer(author: User, settings: SiteSettings) -> bool:
     return author.accepted_comments < settings.first_comments_held
 
 
-def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -> list[datetime]:
-    """Raise Refused when someone posts too often, or the same words again; return when they posted last. One query.
+def refuse_if_too_fast(author: User, essay: Essay, before: Before, now: datetime) -> None:
+    """Raise Refused when someone posts too often, or the same words again. No query.
 
     Staff may write as fast as they like; everybody is stopped from posting the same words twice.
     """
-    settings = site_settings()
-    same_text_window = timedelta(minutes=settings.same_text_minutes)
-    recent = db.session.execute(
-        select(Comment.created_at, CommentRevision.source)
-        .join(CommentRevision, CommentRevision.comment_id == Comment.id)
-        .where(
-            Comment.author_id == author.id,
-            Comment.created_at > now - max(same_text_window, timedelta(hours=1)),
-        )
-        .where(CommentRevision.number == 1)
-        .order_by(Comment.created_at.desc())
-        .limit(max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"]) * 4)
-    ).all()
-    if any(text == source and now - at < same_text_window for at, text in recent):
+    if before.repeats_own:
         raise Refused("You posted these words a moment ago, and they arrived. Change them to post again.")
-    times = [at for at, _ in recent]
     if is_staff(author, essay, now) or not current_app.config["RATE_LIMITS"]:
-        return times
+        return
+    settings = site_settings()
     limits = [(settings.posts_in_burst, BURST), (settings.posts_per_hour, timedelta(hours=1))]
     if is_new_writer(author, settings):
         limits.append((1, timedelta(seconds=settings.new_reader_wait_seconds)))
     for most, window in limits:
-        within = [at for at in times if now - at < window]
+        within = [at for at in before.recent if now - at < window]
         if len(within) >= most:
             wait = math.ceil((within[most - 1] + window - now).total_seconds())
             raise Refused(
@@ -111,7 +101,6 @@ def refuse_if_too_fast(author: User, essay: Essay, source: str, now: datetime) -
                 f"which is the limit. You can post again in {wait_words(wait)}.",
                 retry_after=max(1, wait),
             )
-    return times
 
 
 def _causes(

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import Select, bindparam, func, select, union_all
 from sqlalchemy.orm import defer, lazyload
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import db
+from forum.database import BigId, db
 from forum.discussion.comment import Comment, Presence
 from forum.essays.essay import Access, Essay
 from forum.notifications.follow import Follow
@@ -28,17 +30,22 @@ def tell_readers(comment: Comment, decided_by: User | None = None) -> None:
     """
     now = clock.now()
     essay, thread, answered = comment.essay, comment.root_comment_id, _answered(comment)
-    people = _may_hear(essay, now).where(User.id.in_(_wanting_to(comment, answered)))
     heading, personal = "commented", None
     if answered is not None:
         heading = f"answered {answered.author.name}"
         personal = Personal(answered.author_id, Letter.REPLIES, "answered you", _own_words(answered))
-    if decided_by is not None:
-        people = people.where(User.id != decided_by.id)
     notify(
         Letter.FOLLOWED,
-        people,
+        _may_hear(essay, now),
         _subject(comment),
+        given={
+            "thread": thread,
+            "essay_id": essay.id,
+            "author_id": essay.author_id,
+            "answered_id": answered.author_id if answered else None,
+            "decided_by_id": decided_by.id if decided_by else None,
+            "moment": now,
+        },
         title=essay.title,
         heading=heading,
         url=comment.address,
@@ -116,27 +123,32 @@ def _who_may_read(essay: Essay, people: Collection[int], now: datetime) -> Colle
 
 
 def _may_hear(essay: Essay, now: datetime) -> Select[int]:
-    """Return a select of the people who may be shown words from below an essay."""
+    """Return a select of who wants to hear of a comment and may be shown words from below its essay."""
+    if essay.access == Access.PUBLIC and essay.is_published(now):
+        return _wanting()
+    return _wanting().where(essay.readers(now))
+
+
+@cache
+def _wanting() -> Select[int]:
+    """Return a select of whom a comment answers, and of who follows its thread or the discussion."""
+    watching = ThreadWatch.thread_id == bindparam("thread")
+    wanting = union_all(
+        select(ThreadWatch.user_id).where(watching, ThreadWatch.is_muted.is_(False)),
+        select(Follow.user_id).where(Follow.essay_id == bindparam("essay_id")),
+        select(bindparam("author_id", type_=BigId)),  # authors follow their own discussions
+        select(bindparam("answered_id", type_=BigId)),
+    ).subquery()
     confirmed = User.email_confirmed_at.is_not(None)
-    return select(User.id).where(confirmed, User.is_at_large(now), essay.readers(now))
+    is_decider = User.id == func.coalesce(bindparam("decided_by_id", type_=BigId), 0)
+    moment: Any = bindparam("moment")
+    # Each part is a look at an index; with OR between them all accounts would be walked over.
+    people = select(User.id).where(User.id.in_(select(wanting.c[0])))
+    return people.where(confirmed, User.is_at_large(moment), ~is_decider)
 
 
 def _answered(comment: Comment) -> Comment | None:
     return db.session.get(Comment, comment.answers_id) if comment.answers_id is not None else None
-
-
-def _wanting_to(comment: Comment, answered: Comment | None) -> Select[int]:
-    """Return a select of whom a comment answers, and of who follows its thread or the discussion."""
-    watching = ThreadWatch.thread_id == comment.root_comment_id
-    wanting = [
-        select(ThreadWatch.user_id).where(watching, ThreadWatch.is_muted.is_(False)),
-        select(Follow.user_id).where(Follow.essay_id == comment.essay_id),
-        select(literal(comment.essay.author_id)),  # authors follow their own discussions
-    ]
-    if answered is not None:
-        wanting.append(select(literal(answered.author_id)))
-    # Each is a look at an index; with OR between them all accounts would be walked over.
-    return select(union_all(*wanting).subquery().c[0])
 
 
 def _own_words(answered: Comment) -> str:

@@ -6,14 +6,16 @@ from flask import Blueprint, abort, flash, jsonify, redirect, request
 from flask import session as cookie
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload, lazyload
 
 from forum import clock
 from forum.accounts.asking import Origin, Wish, ask_to_join
 from forum.accounts.device import device_words
+from forum.accounts.session import lock_person
 from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
 from forum.accounts.user import Standing, User
 from forum.accounts.views import asked, limit_mails
-from forum.database import db
+from forum.database import commit_and_keep, db
 from forum.discussion.answers import (
     Answer,
     as_json,
@@ -27,21 +29,22 @@ from forum.discussion.answers import (
     reported_before,
     rewrite,
 )
+from forum.discussion.before import read_before
 from forum.discussion.comment import Cause, Comment
 from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
 from forum.discussion.kept import find_kept, keep_comment, post_kept, words_kept
 from forum.discussion.posting import (
+    WRITER,
     appeal_decision,
     bump_threads_that_name,
     edit_comment,
     first_wording,
     lock_comment,
-    lock_discussion,
+    lock_essay_at,
     post_comment,
     posted_before,
     toggle_reaction,
     withdraw_comment,
-    writer_of,
 )
 from forum.discussion.refusals import warning_words, why_nobody, why_not, why_thread_closed
 from forum.discussion.reporting import report_by, report_comment
@@ -85,7 +88,9 @@ def post(slug: str) -> Answer:
     """Post a comment; a stranger's words are kept until they have confirmed their address, or signed in."""
     form = CommentForm()
     words = form.render_words()
-    user, essay = person(), require_found(_essay_for(slug))
+    is_posted = words is not None and "preview" not in request.form
+    user = lock_person(WRITER, comment_id=row_number(form.parent_id.data)) if is_posted else person()
+    essay = require_found(_essay_for(slug, is_locked=user is not None and is_posted))
     if user is not None:
         csrf.protect()
     has_account = "sign_in" in request.form
@@ -203,11 +208,11 @@ def follow(slug: str) -> Answer:
 
 
 def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
-    lock_discussion(user.id, essay.id, writer_of(row_number(form.parent_id.data)))
     form_token = form.form_token.data or new_form_token()
-    if earlier := posted_before(user, form_token):
-        return _posted_before(earlier, form, essay, words)
     parent = _parent(form, essay)
+    before = read_before(user, essay, words.source, form_token, parent)
+    if before.posted_id is not None:
+        return _posted_before(db.session.get_one(Comment, before.posted_id), form, essay, words)
     if form.parent_id.data and parent is None:
         form.parent_id.data = ""
         return compose(form, essay, 422, [NOT_HERE])
@@ -220,8 +225,8 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
         why = why_thread_closed(parent) or why_not(user, essay, clock.now())
         return compose(form, essay, 403, [why])
     try:
-        comment = post_comment(user, essay, words, form_token, parent, seen=form.seen)
-        db.session.commit()
+        comment = post_comment(user, essay, words, form_token, parent, seen=form.seen, before=before)
+        commit_and_keep()
     except Refused as refusal:
         return compose(form, essay, 429, [str(refusal)], retry_after=refusal.retry_after)
     except IntegrityError:  # the same form arrived twice at once, and the other one was first
@@ -272,10 +277,17 @@ def _ask_to_confirm(form: CommentForm, essay: Essay, kept: str) -> Answer:
 
 def _parent(form: CommentForm, essay: Essay) -> Comment | None:
     """Return the comment that is answered, locked, if it exists in this discussion for this person."""
+    if not form.parent_id.data:
+        return None
     wanted = select(Comment).where(
         Comment.id == row_number(form.parent_id.data), Comment.essay_id == essay.id
     )
-    locked = wanted.with_for_update(of=Comment).execution_options(populate_existing=True)
+    thread = joinedload(Comment.root).load_only(
+        Comment.author_id, Comment.thread_number, Comment.pinned_at, Comment.closed_at, Comment.closing_note
+    )
+    newest = joinedload(Comment.newest, innerjoin=True)
+    along = (newest, thread.lazyload(Comment.author), lazyload(Comment.author))
+    locked = wanted.options(*along).with_for_update(of=Comment).execution_options(populate_existing=True)
     parent = db.session.scalar(locked)
     if parent is None:
         return None
@@ -283,9 +295,11 @@ def _parent(form: CommentForm, essay: Essay) -> Comment | None:
     return parent if seen_once or may_see(person(), essay, parent, clock.now()) else None
 
 
-def _essay_for(slug: str) -> Essay | None:
-    """Return the essay if it exists for this person."""
-    essay = find_essay(slug)
+def _essay_for(slug: str, *, is_locked: bool = False) -> Essay | None:
+    """Return the essay if it exists for this person, with the lock of its discussion where that is wanted."""
+    essay = lock_essay_at(slug) if is_locked else find_essay(slug)
+    if essay is None and is_locked and (moved := find_essay(slug)) is not None:
+        essay = lock_essay_at(moved.slug)
     return essay if essay is not None and essay.may_see(person(), clock.now()) else None
 
 

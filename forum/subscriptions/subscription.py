@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, inspect, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forum.accounts.user import User
@@ -69,12 +69,18 @@ def grace() -> timedelta:
 
 
 def subscription_state(user: User | None, now: datetime) -> State:
-    """Return the state of a person's subscription; one query for the first call in a request."""
+    """Return the state of a person's subscription; one query for the first call in a request.
+
+    None for the person who asks: theirs was read with their session.
+    """
     if user is None:
         return State.NONE
     if not user.is_confirmed:
         return State.UNCONFIRMED
-    subscription = db.session.get(Subscription, user.id)
+    if "subscription" in inspect(user).unloaded:
+        subscription = db.session.get(Subscription, user.id)
+    else:
+        subscription = user.subscription
     return subscription.state(now) if subscription else State.FREE
 
 
