@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from forum.discussion.numbering import GapCloser
 from forum.discussion.telling import unreadable
 from forum.essays.sending import begin_sendings
 from forum.moderation.batch import go_on_with_batches
@@ -19,4 +20,4 @@ def send_news(now: datetime) -> int:
     return gather(now, unreadable)
 
 
-JOBS: tuple[Job, ...] = (begin_sendings, send_news, tell_moderators, go_on_with_batches, learn)
+JOBS: tuple[Job, ...] = (begin_sendings, send_news, tell_moderators, go_on_with_batches, learn, GapCloser())

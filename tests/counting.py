@@ -22,7 +22,7 @@ def wrong_counters() -> list[str]:
     visible = [comment for comment in comments if _is_visible(comment)]
     below = Counter(above for comment in visible for above in _above(comment, by_id))
     replies = Counter(comment.answers_id for comment in comments)
-    wrong = []
+    wrong = [f"comment {comment.id}: is at the wrong place" for comment in _misplaced(comments, by_id)]
     for comment in comments:
         parent = by_id[comment.parent_id] if comment.parent_id else None
         true = {
@@ -36,6 +36,8 @@ def wrong_counters() -> list[str]:
             "newest_number": newest[comment.id],
         }
         wrong += _compare(f"comment {comment.id}", comment, true)
+        if (comment.thread_number is None) != (parent is not None):
+            wrong.append(f"comment {comment.id}: has thread number {comment.thread_number}")
         if _is_visible(comment) and (comment.id, comment.shown_number) not in accepted:
             wrong.append(f"comment {comment.id}: shows a wording that was not accepted")
     by_essay = Counter(comment.essay_id for comment in visible)
@@ -45,6 +47,16 @@ def wrong_counters() -> list[str]:
     for user in db.session.scalars(select(User).order_by(User.id)):
         wrong += _compare(f"user {user.id}", user, {"accepted_comments": by_author[user.id]})
     return wrong
+
+
+def _misplaced(comments: list[Comment], by_id: dict[int, Comment]) -> list[Comment]:
+    """Return the comments whose place is not that in the order of writing, each after what it stands below."""
+    threads: dict[int, list[tuple[int, int, int]]] = {}
+    for comment in comments:
+        latest = max(comment.id, *_above(comment, by_id), 0)
+        threads.setdefault(comment.root_id or comment.id, []).append((latest, comment.depth, comment.id))
+    places = {key[2]: place for keys in threads.values() for place, key in enumerate(sorted(keys))}
+    return [comment for comment in comments if comment.place != places[comment.id]]
 
 
 def _is_visible(comment: Comment) -> bool:

@@ -15,7 +15,7 @@ from forum.discussion.judged import judged_on
 from forum.discussion.outcome import KEPT
 from forum.discussion.report import Report
 from forum.discussion.rights import is_staff, may_read_newest, may_see
-from forum.discussion.thread import SHOWN_DEPTH, page_with
+from forum.discussion.thread import is_on_page, page_with
 from forum.discussion.waiting import old_text_stays
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
@@ -155,16 +155,17 @@ def done(comment: Comment, essay: Essay, sentence: str) -> Answer:
     """Answer a deed: JSON, or a way back to the comment with a sentence."""
     if wants_json():
         return jsonify(as_json(comment))
-    flash(sentence, "ok")
+    if ("ok", sentence) not in session.get("_flashes", ()):  # once, however often before they look
+        flash(sentence, "ok")
     return redirect(place_of(comment, essay), 303)
 
 
 def place_of(comment: Comment, essay: Essay) -> str:
-    """Return where a comment is shown: on its page of the essay, or on its own page when it lies too deep.
+    """Return where a comment is shown: on its page of the essay, or on its own when it is too deep or far behind.
 
     On its own page, too, for who may not read the whole essay any more: the discussion is not shown to them.
     """
-    if comment.depth >= SHOWN_DEPTH or not essay.may_read_whole(person(), clock.now()):
+    if not is_on_page(comment) or not essay.may_read_whole(person(), clock.now()):
         return f"{comment.address}#comment-{comment.id}"
     return f"{page_address(comment, essay)}#comment-{comment.id}"
 

@@ -18,7 +18,7 @@ Change = list[Any]
 Key = tuple[str, int, str]
 """What a change is about: kind of row, its id, the field."""
 
-DERIVED = frozenset({"waits_since", "waits_for", "open_reports", "standing_reason"})
+DERIVED = frozenset({"waits_since", "waits_for", "open_reports", "standing_reason", "thread_number"})
 """Fields that follow from others: two acts may both have changed them and still be taken back one by one."""
 
 STANDING = frozenset({"presence", "newest_number", "shown_number", "spoken_at", "ban_id", "edited_at"})
@@ -51,6 +51,7 @@ track(
     "closing_note",
     "essay_id",
     "parent_id",
+    "thread_number",
     "answers_id",
     "merged_into_id",
     "moved_from_essay_id",

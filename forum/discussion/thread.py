@@ -1,23 +1,47 @@
-"""A discussion as readers see it: pages of threads, one comment with its surroundings; a fixed number of queries."""
+"""A discussion as readers see it: pages of threads, one comment with its surroundings; ranges of indexes alone."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import aliased, contains_eager
 
 from forum.accounts.user import User
 from forum.database import db
-from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict
+from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict, first_of_thread
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
 from forum.text.excerpt import first_line
 
 SHOWN_DEPTH = 6
 """Levels on one page; a phone shows four of them (static/css), the rest is one link away."""
+
+SHOWN_REPLIES = 100
+"""Of one thread, on a page of the essay, in the order of posting; the rest is one link away."""
+
+MOST_BELOW = 200
+"""Below one comment, on a page of its own; the next are on the next page."""
+
+MOST_RANKED_PAGES = 20
+"""Of an order that is no range of numbers. Each page reads past those before it, and few people go so far."""
+
+CROWDED = 4
+"""A page never shows more than so many times its threads."""
 
 MOST_TRACES = 100
 """Lines about comments that were moved away, on one page; the newest ones."""
@@ -65,7 +89,12 @@ class Node:
     """Whether comments were moved away from its discussion."""
     is_alone: bool = False
     """Whether it stands here as a pick, its thread elsewhere."""
+    number: int | None = None
+    """Of a thread, see `Comment.thread_number`."""
+    is_context: bool = False
+    """Whether it stands here only to say what the replies below it answer: it was on the page before."""
     more: int = 0
+    """How many comments below it are not on the page, but for those below a reply that is."""
     replies: list["Node"] = field(default_factory=list)
 
     @property
@@ -85,10 +114,33 @@ class ThreadPage:
     has_picks: bool = False
     has_lost: bool = False
     """Whether comments were moved away from this discussion."""
+    most: int = 0
+    """After how many this order ends although there are more, 0 where it ends with the last one."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether all that stood on this page is gone, but not what follows it."""
+        return not self.nodes and 1 < self.count >= self.number
 
     def ids(self) -> list[int]:
         """Return the id of every comment on the page."""
         return [node.id for node in walk(self.nodes)]
+
+
+@dataclass(frozen=True)
+class CommentPage:
+    """A comment on a page of its own, those above it, and some of those below it."""
+
+    node: Node
+    parents: list[Node]
+    """The first of its thread first."""
+    last_id: int | None
+    """The comment after which the next page goes on, None where nothing follows."""
+
+    def ids(self) -> list[int]:
+        """Return the id of every comment whose words may be on the page."""
+        below = [one.id for one in walk(self.node.replies) if not one.is_context]
+        return [*(one.id for one in self.parents), self.node.id, *below]
 
 
 @dataclass(frozen=True)
@@ -105,62 +157,69 @@ class Trace:
 
 
 def thread_page(essay: Essay, order: Order, number: int, per_page: int) -> ThreadPage:
-    """Return one page of an essay's threads, the pinned one first. Three queries, however many comments.
+    """Return one page of an essay's threads, on the first one the pinned thread before all. Three queries.
 
-    Only the first 6 levels are loaded; deeper ones are counted in `more`. Where there are no picks, their page is
-    that of the threads, the oldest first.
+    Each reads a range of an index, as long as a page is, however large the discussion. Only the first 6 levels of a
+    thread and its first 100 replies are loaded; what is left out is counted in `more`. Where there are no picks, their
+    page is that of the threads, the oldest first. Beyond the last page there are no nodes.
     """
-    threads, picks, has_lost = _counts(essay)
-    if order == Order.PICKS and not picks:
+    facts = _facts(essay, order, per_page)
+    if order == Order.PICKS and not facts.has_picks:
         order = Order.OLDEST
-    total = picks if order == Order.PICKS else threads
-    tops = select(Comment.id).where(_is_pick(essay.id)) if order == Order.PICKS else _roots(essay)
-    ordered = tops.order_by(*_top_order(order)).limit(per_page).offset((number - 1) * per_page)
-    ids: list[int] = list(db.session.scalars(ordered))
-    nodes = (_load_picks if order == Order.PICKS else _load_threads)(essay, ids) if ids else {}
-    _join(nodes, order)
-    pages = max(1, -(-total // per_page))
-    return ThreadPage([nodes[one] for one in ids], number, pages, order, bool(picks), has_lost)
+    is_ranked = order in (Order.BEST, Order.PICKS)
+    pages = max(1, -(-(facts.ranked if is_ranked else facts.last_number) // per_page))
+    count = min(pages, MOST_RANKED_PAGES) if is_ranked else pages
+    nodes = _nodes(essay, order, number, per_page, facts.last_number) if number <= count else []
+    most = MOST_RANKED_PAGES * per_page if count < pages else 0
+    return ThreadPage(nodes, number, count, order, facts.has_picks, facts.has_lost, most)
 
 
 def page_with(comment: Comment, per_page: int) -> int:
-    """Return the number of the page, oldest first, on which a comment's thread stands. One query.
+    """Return the number of the page, oldest first, on which a comment's thread stands. One query at most.
 
     A thread that nobody sees, because it waits or is gone, stands at its place, on the last page at the latest.
     """
-    roots = _roots_condition(comment.essay_id)
+    first = first_of_thread(comment)
+    if first is not None and comment.visible:
+        return 1 if first.pinned_at is not None else max(1, -(-(first.thread_number or 1) // per_page))
     root = aliased(Comment)
-    pinned = select(root.pinned_at).where(root.id == comment.root_comment_id).scalar_subquery()
-    before = or_(
-        and_(Comment.pinned_at.is_not(None), pinned.is_(None)),
-        and_(Comment.pinned_at.is_(None) == pinned.is_(None), Comment.id < comment.root_comment_id),
+    found = select(root.thread_number, root.pinned_at, _last_number(comment.essay_id)).where(
+        root.id == comment.root_comment_id
     )
-    counts = select(func.count(Comment.id).filter(before), func.count(Comment.id)).where(roots)
-    earlier, total = db.session.execute(counts).one()
-    return min(earlier // per_page + 1, max(1, -(-total // per_page)))
+    thread_number, pinned_at, last_number = db.session.execute(found).one()
+    if pinned_at is not None:
+        return 1
+    return max(1, -(-min(thread_number or 1, last_number or 1) // per_page))
 
 
-def comment_with_replies(essay: Essay, comment: Comment, order: Order = Order.OLDEST) -> Node:
-    """Return one comment with 6 levels of replies, whose depths count from 0 as it stands on a page of its own.
+def is_on_page(comment: Comment) -> bool:
+    """Tell whether a comment stands on its page of the essay: neither too deep in its thread nor too far behind."""
+    return comment.depth < SHOWN_DEPTH and comment.place <= SHOWN_REPLIES
 
-    One query.
+
+def comment_with_replies(essay: Essay, comment: Comment, after: Comment | None = None) -> CommentPage:
+    """Return one comment, those above it, and the first 200 below it that follow `after`, each before its replies.
+
+    Two queries, three where a page ends in a part that is too deep for it: of that, 6 levels are shown, whose depths
+    count from 0.
     """
-    below = and_(Comment.below(comment.path), Comment.depth <= comment.depth + SHOWN_DEPTH, _has_something())
-    nodes = _load(essay, or_(Comment.id == comment.id, below), top=comment.depth + 1)
-    _join(nodes, order)
-    nodes[comment.id].depth = 0
-    return nodes[comment.id]
-
-
-def parents_of(essay: Essay, comment: Comment) -> list[Node]:
-    """Return the comments above one, the first of its thread first. One query."""
+    rows, goes_on = _below(comment, after)
+    shown = [row for row in rows if row.depth <= comment.depth + SHOWN_DEPTH]
+    # The page may begin in the midst of answers to something that was on the page before.
+    steps = shown[0].path.split("/")[comment.depth + 1 : -1] if shown else []
+    context = [int(step, 16) for step in steps]
     above = comment.ancestor_ids()
     if comment.answers_id and comment.answers_id not in above:
         above.append(comment.answers_id)
-    if not above:
-        return []
-    nodes = _load(essay, Comment.id.in_(above))
-    return [nodes[node_id] for node_id in above if node_id in nodes]
+    inside = [comment.id, *context, *(row.id for row in shown)]
+    nodes = _load(essay, Comment.id.in_([*above, *inside]), top=comment.depth + 1)
+    _join({one: nodes[one] for one in inside if one in nodes}, Order.OLDEST, only_deepest=True)
+    for one in context:
+        if one in nodes:
+            nodes[one].is_context = True
+    nodes[comment.id].depth = 0
+    parents = [nodes[one] for one in above if one in nodes]
+    return CommentPage(nodes[comment.id], parents, shown[-1].id if goes_on else None)
 
 
 def traces(essay: Essay, ids: Collection[int], now: datetime, *, with_threads: bool) -> list[Trace]:
@@ -198,27 +257,88 @@ def walk(nodes: Iterable[Node]) -> Iterable[Node]:
         yield from walk(node.replies)
 
 
-def _roots(essay: Essay) -> Select[int]:
-    return select(Comment.id).where(_roots_condition(essay.id))
+class _Facts(NamedTuple):
+    """What is known of a whole discussion without reading it."""
+
+    last_number: int
+    """The highest number of a thread that is shown and not pinned."""
+    ranked: int
+    """How many threads or picks an order has that is no range of numbers, up to one more than its pages hold."""
+    has_picks: bool
+    has_lost: bool
 
 
-def _roots_condition(essay_id: int) -> ColumnElement[bool]:
-    return and_(Comment.essay_id == essay_id, Comment.depth == 0, _has_something())
+def _nodes(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> list[Node]:
+    """Return the threads of a page. Two queries."""
+    if order == Order.PICKS:
+        nodes = _load_picks(essay, db.session.scalars(_ranked(essay, order, number, per_page)).all())
+    else:
+        nodes = _load_threads(
+            essay, db.session.scalars(_tops(essay, order, number, per_page, last_number)).all()
+        )
+    _join(nodes, order)
+    return sorted((node for node in nodes.values() if node.parent_id is None), key=_rank(order))
+
+
+def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
+    """Look at the ends of indexes. One query."""
+    ranked: ColumnElement[int] = literal(0)
+    if order in (Order.BEST, Order.PICKS):
+        most = MOST_RANKED_PAGES * per_page + 1
+        listed = select(Comment.id).where(_in_ranking(essay.id, order)).limit(most).subquery()
+        ranked = select(func.count()).select_from(listed).scalar_subquery()
+    picks, lost = exists().where(_is_pick(essay.id)), exists().where(_is_lost(essay.id))
+    row = db.session.execute(select(_last_number(essay.id), ranked, picks, lost)).one()
+    return _Facts(row[0] or 0, row[1], bool(row[2]), bool(row[3]))
+
+
+def _last_number(essay_id: int) -> ScalarSelect[int | None]:
+    """Return the highest number of a thread that is shown in its place, read from the end of the index."""
+    thread = aliased(Comment)
+    is_shown = (thread.essay_id == essay_id) & thread.thread_number.is_not(None) & has_something(thread)
+    last = select(thread.thread_number).where(is_shown, thread.pinned_at.is_(None))
+    return last.order_by(thread.thread_number.desc()).limit(1).scalar_subquery()
+
+
+def _tops(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> Select[int]:
+    """Return the first comments of a page's threads, in any order."""
+    if order == Order.BEST:
+        tops = _ranked(essay, order, number, per_page)
+    else:
+        until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
+        in_range = (Comment.thread_number > until - per_page) & (Comment.thread_number <= until)
+        # More than a page's worth stand here only while gone ones are back that were not counted.
+        tops = (
+            select(Comment.id)
+            .where(Comment.essay_id == essay.id, in_range, Comment.pinned_at.is_(None), has_something())
+            .order_by(Comment.thread_number, Comment.id)
+            .limit(CROWDED * per_page)
+        )
+    if number > 1:
+        return tops
+    pinned = (Comment.essay_id == essay.id) & Comment.pinned_at.is_not(None) & Comment.root_id.is_(None)
+    both = union_all(
+        select(Comment.id).where(pinned, has_something()), select(tops.subquery().c.id)
+    ).subquery()
+    return select(both.c.id)
+
+
+def _ranked(essay: Essay, order: Order, number: int, per_page: int) -> Select[int]:
+    """Return a page of an order that is no range of numbers: it reads past the pages before, of which there are few."""
+    by = (Comment.id.asc(),) if order == Order.PICKS else (Comment.likes.desc(), Comment.id.desc())
+    page = select(Comment.id).where(_in_ranking(essay.id, order)).order_by(*by)
+    return page.limit(per_page).offset((number - 1) * per_page)
+
+
+def _in_ranking(essay_id: int, order: Order) -> ColumnElement[bool]:
+    if order == Order.PICKS:
+        return _is_pick(essay_id)
+    is_thread = (Comment.essay_id == essay_id) & Comment.root_id.is_(None)
+    return is_thread & Comment.pinned_at.is_(None) & has_something()
 
 
 def _is_pick(essay_id: int) -> ColumnElement[bool]:
     return and_(Comment.essay_id == essay_id, Comment.featured_at.is_not(None), Comment.visible)
-
-
-def _counts(essay: Essay) -> tuple[int, int, bool]:
-    """Return how many threads and how many picks there are, and whether any comment was moved away. One query."""
-    counts = select(
-        func.count(Comment.id).filter(_roots_condition(essay.id)),
-        func.count(Comment.id).filter(_is_pick(essay.id)),
-        exists().where(_is_lost(essay.id)),
-    ).where(Comment.essay_id == essay.id)
-    threads, picks, has_lost = db.session.execute(counts).one()
-    return threads, picks, bool(has_lost)
 
 
 def _is_lost(essay_id: int) -> ColumnElement[bool]:
@@ -226,34 +346,56 @@ def _is_lost(essay_id: int) -> ColumnElement[bool]:
     return lost.moved_from_essay_id == essay_id
 
 
-def _load_threads(essay: Essay, root_ids: list[int]) -> dict[int, Node]:
-    wanted = or_(Comment.id.in_(root_ids), Comment.root_id.in_(root_ids))
-    return _load(essay, and_(wanted, Comment.depth < SHOWN_DEPTH, _has_something()))
+def _below(comment: Comment, after: Comment | None) -> tuple[Sequence[Any], bool]:
+    """Return id, depth and path of what follows below a comment, and whether more does than is on one page."""
+    deepest = comment.depth + SHOWN_DEPTH
+    start = _path_after(after.path, deepest) if after is not None else f"{comment.path}/"
+    is_next = (Comment.path >= start) & (Comment.path < f"{comment.path}0") & has_something()
+    found = select(Comment.id, Comment.depth, Comment.path).where(is_next).order_by(Comment.path)
+    rows = db.session.execute(found.limit(MOST_BELOW + 1)).all()
+    if len(rows) <= MOST_BELOW:
+        return rows, False
+    start = _path_after(rows[-2].path, deepest)
+    is_next = (Comment.path >= start) & (Comment.path < f"{comment.path}0") & has_something()
+    goes_on = rows[-1].path >= start or db.session.scalar(select(exists().where(is_next)))
+    return rows[:-1], bool(goes_on)
 
 
-def _load_picks(essay: Essay, ids: list[int]) -> dict[int, Node]:
+def _path_after(path: str, deepest: int) -> str:
+    """Return where what follows a comment begins: with its replies, unless those are too deep to be shown."""
+    steps = path.split("/")
+    return f"{path}/" if len(steps) <= deepest else f"{'/'.join(steps[: deepest + 1])}0"
+
+
+def _load_threads(essay: Essay, root_ids: Sequence[int]) -> dict[int, Node]:
+    replies = Comment.root_id.in_(root_ids) & (Comment.place <= SHOWN_REPLIES)
+    wanted = or_(Comment.id.in_(root_ids), replies)
+    return _load(essay, and_(wanted, Comment.depth < SHOWN_DEPTH, has_something()))
+
+
+def _load_picks(essay: Essay, ids: Sequence[int]) -> dict[int, Node]:
     nodes = _load(essay, Comment.id.in_(ids))
     for node in nodes.values():
         node.depth, node.parent_id, node.is_alone = 0, None, True
     return nodes
 
 
-def _has_something() -> ColumnElement[bool]:
+def has_something(comment: type[Comment] = Comment) -> ColumnElement[bool]:
     """Return the condition for a comment that leaves a trace: its words, or a placeholder above others' words."""
-    return or_(Comment.visible, Comment.visible_below > 0)
+    return or_(comment.visible, comment.visible_below > 0)
 
 
-def _top_order(order: Order) -> tuple[ColumnElement[Any], ...]:
-    pinned = Comment.pinned_at.is_(None)
+def _rank(order: Order) -> Callable[[Node], tuple[int, ...]]:
+    """Return what the threads of a page are sorted by; among as many thanks the newest comes first, as in the index."""
     match order:
-        case Order.NEWEST:
-            return pinned, Comment.id.desc()
-        case Order.BEST:
-            return pinned, Comment.likes.desc(), Comment.id.asc()
         case Order.OLDEST:
-            return pinned, Comment.id.asc()
+            return lambda node: (not node.is_pinned, node.number or 0, node.id)
+        case Order.NEWEST:
+            return lambda node: (not node.is_pinned, -(node.number or 0), -node.id)
+        case Order.BEST:
+            return lambda node: (not node.is_pinned, -node.likes, -node.id)
         case Order.PICKS:
-            return (Comment.id.asc(),)
+            return lambda node: (node.id,)
 
 
 def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict[int, Node]:
@@ -262,8 +404,10 @@ def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict
     rows = db.session.execute(
         select(
             Comment.id,
+            Comment.essay_id,
             Comment.parent_id,
             Comment.answers_id,
+            Comment.thread_number,
             Comment.depth,
             Comment.author_id,
             Comment.presence,
@@ -289,11 +433,12 @@ def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict
         .outerjoin(revision, and_(revision.comment_id == Comment.id, revision.number == Comment.shown_number))
         .outerjoin(answered, answered.id == Comment.answers_id)
         .outerjoin(answered_author, answered_author.id == answered.author_id)
-        .where(Comment.essay_id == essay.id, condition)
+        .where(condition)
         .order_by(Comment.id)
     )
     marks = site_settings().supporter_marks
-    return {row.id: _node(row, essay, top, marks=marks) for row in rows}
+    # In the query, this condition would let SQLite take an index of the whole discussion.
+    return {row.id: _node(row, essay, top, marks=marks) for row in rows if row.essay_id == essay.id}
 
 
 def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:
@@ -321,6 +466,7 @@ def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:
         is_closed=row.closed_at is not None and row.parent_id is None,
         closing_note=row.closing_note,
         has_lost=row.has_lost,
+        number=row.thread_number,
     )
 
 
@@ -337,16 +483,19 @@ def placeholder(presence: Presence) -> str:
             return "This comment is waiting for the author."
 
 
-def _join(nodes: dict[int, Node], order: Order) -> None:
-    """Hang replies below what they answer, and count what is too deep to be here."""
+def _join(nodes: dict[int, Node], order: Order, *, only_deepest: bool = False) -> None:
+    """Hang replies below what they answer, and count what of them is not here.
+
+    With `only_deepest` what is below the last level alone: the rest is on the pages before or after.
+    """
     for node in nodes.values():
         if node.parent_id in nodes:
             nodes[node.parent_id].replies.append(node)
     for node in nodes.values():
         if order == Order.BEST:
             node.replies.sort(key=lambda reply: (-reply.likes, reply.id))
-        if not node.replies and not node.is_alone:
-            node.more = node.reply_count
+        if not node.is_alone and (node.depth == SHOWN_DEPTH - 1 or not only_deepest):
+            node.more = node.reply_count - sum(reply.reply_count + (not reply.gone) for reply in node.replies)
 
 
 def waiting_node(comment: Comment, essay: Essay) -> Node:
@@ -379,6 +528,12 @@ def unseen_comments_of(user: User, essay: Essay) -> list[tuple[Comment, bool]]:
     With each comes whether its thread is closed. What was merged with another is not theirs to look for any more.
     """
     refused = (CommentRevision.verdict != Verdict.ACCEPTED) | (Comment.presence == Presence.HIDDEN)
+    # In the words of ix_comment_unseen, which is read then; what is refused is among these.
+    is_unseen = or_(
+        Comment.shown_number.is_(None),
+        Comment.newest_number != Comment.shown_number,
+        Comment.presence == literal_column("'hidden'"),
+    )
     root = aliased(Comment)
     is_newest = and_(
         CommentRevision.comment_id == Comment.id, CommentRevision.number == Comment.newest_number
@@ -387,7 +542,7 @@ def unseen_comments_of(user: User, essay: Essay) -> list[tuple[Comment, bool]]:
         select(Comment, func.coalesce(root.closed_at, Comment.closed_at).is_not(None))
         .join(CommentRevision, is_newest)
         .outerjoin(root, root.id == Comment.root_id)
-        .where(Comment.essay_id == essay.id, Comment.author_id == user.id, refused)
+        .where(Comment.essay_id == essay.id, Comment.author_id == user.id, is_unseen, refused)
         .where(Comment.presence.in_((Presence.LIVE, Presence.HIDDEN)), Comment.merged_into_id.is_(None))
         .order_by(Comment.id)
         .options(contains_eager(Comment.newest))

@@ -11,6 +11,7 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import MAX_DEPTH, Comment, Path, Presence
 from forum.discussion.event import Event
+from forum.discussion.numbering import count_places, next_thread_number
 from forum.discussion.posting import bump_thread, change_counters
 from forum.discussion.rights import is_staff
 from forum.essays.essay import Essay, find_essay
@@ -43,11 +44,12 @@ class Stood:
     essay_id: int
     parent_id: int | None
     answers_id: int | None
+    thread_id: int
 
     @classmethod
     def of(cls, row: Comment) -> "Stood":
         """Remember where a comment stands."""
-        return cls(row, row.essay_id, row.parent_id, row.answers_id)
+        return cls(row, row.essay_id, row.parent_id, row.answers_id, row.root_comment_id)
 
     @property
     def way(self) -> tuple[int, int | None, int, int | None]:
@@ -101,6 +103,7 @@ def move(actor: User, comment: Comment, target: Target) -> Event:
     comment.moved_from_essay_id, comment.moved_from_id = comment.essay_id, comment.parent_id
     comment.moved_at = clock.now()
     comment.pinned_at = None
+    comment.thread_number = None  # where it begins a thread, it is the newest one
     if comment.essay.author_id != target.essay.author_id:
         comment.featured_at = None  # it was the pick of the other author
     if target.comment is not None:
@@ -136,28 +139,46 @@ def room_below(comment: Comment | None, height: int) -> int | None:
 
 
 def settle_places(stood: Iterable[Stood]) -> None:
-    """Bring paths, depths, threads, counters and events in line with where comments hang since an act.
+    """Bring paths, depths, threads, places, counters and events in line with where comments hang since an act.
 
-    A fixed number of statements for each 100 comments that stood side by side, however much hangs below them.
+    A fixed number of statements for each 100 comments that stood side by side, however much hangs below them, and
+    one for each thread.
     Raises: NotPossible, where they cannot hang.
     """
     db.session.flush()
     ways: dict[tuple[int, int | None, int, int | None], list[Comment]] = {}
+    threads: set[int] = set()
     for one in stood:
         if one.answers_id != one.row.answers_id:
             _count_answer(one.answers_id, -1)
             _count_answer(one.row.answers_id, 1)
         if one.has_moved:
+            _number(one.row)
+            threads.add(one.thread_id)
             ways.setdefault(one.way, []).append(one.row)
     for (essay_id, _, _, parent_id), comments in ways.items():
         # Threads of their own have no parent to share a way with.
         side_by_side = _pieces(comments) if parent_id is not None else [[one] for one in comments]
         for some in side_by_side:
-            _replant(some, essay_id)
+            threads.add(_replant(some, essay_id))
+    for thread_id in sorted(threads):
+        count_places(thread_id)
+    _forget_places()
 
 
-def _replant(comments: Sequence[Comment], old_essay_id: int) -> None:
-    """Give comments that stood side by side, and all below them, the paths that their new parent asks for."""
+def _number(row: Comment) -> None:
+    """Let a comment have a number exactly if it begins a thread; an undo has put back the one that it had."""
+    if row.parent_id is not None:
+        row.thread_number = None
+    elif row.thread_number is None:
+        row.thread_number = next_thread_number(row.essay_id)
+
+
+def _replant(comments: Sequence[Comment], old_essay_id: int) -> int:
+    """Give comments that stood side by side, and all below them, the paths that their new parent asks for.
+
+    Returns the thread that they are in now.
+    """
     first = comments[0]
     parent = db.session.get(Comment, first.parent_id) if first.parent_id is not None else None
     deeper = (parent.depth + 1 if parent else 0) - first.depth
@@ -187,6 +208,7 @@ def _replant(comments: Sequence[Comment], old_essay_id: int) -> None:
         change_counters(Comment, *above, visible_below=Comment.visible_below + seen)
     if first.essay_id != old_essay_id:
         _follow_to_essay(comments, old_essay_id, seen)
+    return parent.root_comment_id if parent else first.id
 
 
 def _refuse_impossible(comments: Sequence[Comment], parent: Comment | None, deeper: int) -> None:
@@ -225,7 +247,7 @@ def _forget_places() -> None:
     """Read anew where loaded comments stand, since they were moved in SQL."""
     for row in list(db.session.identity_map.values()):
         if isinstance(row, Comment):
-            db.session.expire(row, ["path", "depth", "root_id", "essay_id", "essay"])
+            db.session.expire(row, ["path", "depth", "root_id", "place", "essay_id", "essay"])
 
 
 def _pieces(comments: Sequence[Comment]) -> list[Sequence[Comment]]:

@@ -10,7 +10,7 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.answers import Answer, as_json, new_form_token, place_of, reported_words
 from forum.discussion.comment import Comment
-from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm
+from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
 from forum.discussion.judged import appeals_on, judged_on
 from forum.discussion.reasons import offered
 from forum.discussion.redacted import MARK
@@ -23,7 +23,7 @@ from forum.discussion.refusals import (
 )
 from forum.discussion.reporting import report_by
 from forum.discussion.rights import Act, is_for_supporters, may_read_newest, may_see, rights, rights_towards
-from forum.discussion.thread import Node, comment_with_replies, parents_of, waiting_node, walk
+from forum.discussion.thread import Node, comment_with_replies, waiting_node
 from forum.discussion.waiting import last_words_on, usual_wait, waiting_sentence
 from forum.essays.essay import Essay
 from forum.limits import limit
@@ -32,7 +32,7 @@ from forum.moderation.redaction import may_read_original
 from forum.moderation.reports import reports_on
 from forum.notifications.inbox import stop_mails_of_thread
 from forum.notifications.watch import ThreadWatch, unwatch, watch, watch_of
-from forum.pages.essay import OwnParts, joined, own_parts, put_own_parts, thread_html, trace_parts
+from forum.pages.own import OwnParts, joined, own_parts, put_own_parts, thread_html, trace_parts
 from forum.site.settings import site_settings
 from forum.text.markdown import MAX_CHARACTERS
 from forum.web import person, require, require_found, safe_path, wants_json
@@ -45,7 +45,7 @@ blueprint = Blueprint("comment", __name__)
 
 @blueprint.get("/comments/<int:comment_id>")
 def comment_page(comment_id: int) -> Answer:
-    """Show a comment: the chain above it, itself, what may be done with it, and the replies below it."""
+    """Show a comment: the chain above it, itself, what may be done with it, and a page of the replies below it."""
     comment: Comment = require_found(db.session.get(Comment, comment_id))
     essay, user, now = comment.essay, person(), clock.now()
     if comment.merged_into_id is not None and essay.may_read_whole(user, now):
@@ -56,11 +56,11 @@ def comment_page(comment_id: int) -> Answer:
     may = rights_towards(comment, user, essay, in_general, now)
     if wants_json():
         return jsonify(as_json(comment))
-    node = comment_with_replies(essay, comment)
+    after = _after(comment)
+    page = comment_with_replies(essay, comment, after)
+    node, may_read = page.node, Act.READ in may
     own = user is not None and comment.author_id == user.id
-    parents = parents_of(essay, comment) if Act.READ in may else []
-    ids = [seen.id for seen in [*parents, node, *walk(node.replies)]]
-    parts = _parts(user, essay, ids, may, node) if Act.READ in may else {}
+    parts = _parts(user, essay, page.ids(), may, node) if may_read else {}
     unseen = may_read_newest(user, essay, comment, now)
     closed = None if Act.MODERATE in in_general else why_thread_closed(comment)
     refusal = _refusal(user, essay, may, closed, now)
@@ -74,8 +74,10 @@ def comment_page(comment_id: int) -> Answer:
         may=may,
         # Whoever may answer this comment may answer those below it, also in the thread that they alone may go on with.
         may_below=in_general - ({Act.REPLY} if closed else set()) | (may & {Act.REPLY}),
-        parents=parents,
-        replies=_replies(node, parts) if Act.READ in may else "",
+        parents=page.parents if may_read else [],
+        replies=_replies(node, parts) if may_read else "",
+        after=after,
+        last_id=page.last_id,
         with_own=lambda html: put_own_parts(html, parts),
         muted_ids={comment_id for kind, comment_id in parts if kind == "fold"},
         watched=watch_of(user, comment.root_comment_id) if user is not None else None,
@@ -166,6 +168,16 @@ def _lacks_subscription(
     if user is None or refusal is None or closed:
         return False
     return is_about_subscription(user, essay, now)
+
+
+def _after(comment: Comment) -> Comment | None:
+    """Return the comment after which the page of replies goes on, None for the first; 404 if it is not below."""
+    if "after" not in request.args:
+        return None
+    after: Comment = require_found(db.session.get(Comment, row_number(request.args["after"])))
+    if not after.path.startswith(f"{comment.path}/"):
+        abort(404)
+    return after
 
 
 def _parts(user: User | None, essay: Essay, ids: list[int], may: frozenset[Act], node: Node) -> OwnParts:
