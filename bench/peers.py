@@ -15,12 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -84,21 +86,32 @@ class Figures:
         return [*self.reading.values(), *self.posting.values()]
 
 
+class Running(NamedTuple):
+    """One system whose server answers, with its writers and what is known of it so far."""
+
+    system: System
+    process: Process
+    writers: list[Post]
+    figures: Figures
+
+
 def main() -> None:
     """Install, start, measure in turn, print the table and keep it."""
     asked = _arguments()
     if not shutil.which("wrk"):
         sys.exit("This needs wrk (Debian: apt install wrk).")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _unwind)
+    for asks in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asks, _unwind)
+    figures: dict[str, Figures] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forum-peers-")))
-        figures: dict[str, Figures] = {}
-        running = dict(_started(asked, folder, stack, figures))
-        _read(running, figures, asked)
-        _post(running, figures, asked)
-        for name, (_, process) in running.items():
-            figures[name].memory = process.memory()
+        running = list(_started(asked, folder, stack, figures))
+        for number in range(1, asked.rounds + 1):
+            _read(running, number, asked)
+        for number in range(1, asked.rounds + 1):
+            _post(running, number, asked)
+        for one in running:
+            one.figures.memory = one.process.memory()
     table = _table(asked, figures)
     print(table)
     print(f"Kept in {_keep(table, figures, asked)}")
@@ -113,7 +126,7 @@ def _unwind(number: int, _frame: object) -> None:
 
 def _started(
     asked: argparse.Namespace, folder: Path, stack: ExitStack, figures: dict[str, Figures]
-) -> Iterator[tuple[str, tuple[System, Process]]]:
+) -> Iterator[Running]:
     """Set up each system and start it; one that fails is left out, and its row says why."""
     sizes = {SMALL: FEW, LARGE: asked.comments, OPEN: 0}
     discussions = [discussion(slug, size) for slug, size in sizes.items()]
@@ -121,43 +134,39 @@ def _started(
         if name not in asked.only:
             continue
         system = kind(folder / name, asked.port + offset)
-        figures[name] = Figures(system.title, system.version, system.brings)
-        print(f"{system.title} {system.version}: set up", flush=True)
+        one = figures[name] = Figures(system.title, system.version, system.brings)
+        _say(f"{system.title} {system.version}: set up")
         try:
             system.set_up(discussions, max(CLIENTS))
             process = stack.enter_context(system.process())
-            figures[name].bytes = {slug: _weight(system.page(slug)) for slug in (SMALL, LARGE)}
+            one.bytes = {slug: _weight(system.page(slug)) for slug in (SMALL, LARGE)}
+            yield Running(system, process, [system.client(number) for number in range(max(CLIENTS))], one)
         except (RuntimeError, OSError) as error:
-            figures[name].failed = str(error)
-            print(f"{system.title}: {error}", file=sys.stderr, flush=True)
-            continue
-        yield name, (system, process)
+            one.failed = str(error)
+            _say(f"{system.title}: {error}")
 
 
-def _read(
-    running: dict[str, tuple[System, Process]], figures: dict[str, Figures], asked: argparse.Namespace
-) -> None:
+def _read(running: list[Running], number: int, asked: argparse.Namespace) -> None:
     """Read each discussion from each system in turn, so that what else the machine does falls on all."""
-    for number in range(asked.rounds):
-        for slug in (SMALL, LARGE):
-            for name, (system, _) in running.items():
-                print(f"{system.title}: reading, {slug}, round {number + 1} of {asked.rounds}", flush=True)
-                figures[name].reading[slug].append(_reading_rate(system.page(slug), asked.seconds))
+    for slug in (SMALL, LARGE):
+        for one in running:
+            _say(f"{one.system.title}: reading, {slug}, round {number} of {asked.rounds}")
+            one.figures.reading[slug].append(_reading_rate(one.system.page(slug), asked.seconds))
 
 
 def _reading_rate(url: str, seconds: int) -> float:
     """Return how many whole answers came in a second; 0 when some did not come at all."""
-    _weight(url)
-    began = time.monotonic()
-    _weight(url)
-    one = time.monotonic() - began
     try:
-        rate = requests_a_second(url, min(MOST_SECONDS, max(seconds, math.ceil(CONNECTIONS * one))))
-    except RuntimeError as error:
-        print(error, file=sys.stderr, flush=True)
-        rate = 0.0
-    # A slow server still works on what wrk no longer waits for; this one comes after that.
-    _weight(url)
+        _weight(url)
+        began = time.monotonic()
+        _weight(url)
+        needed = math.ceil(CONNECTIONS * (time.monotonic() - began))
+        rate = requests_a_second(url, min(MOST_SECONDS, max(seconds, needed)))
+        # A slow server still works on what wrk no longer waits for; this answer comes after that.
+        _weight(url)
+    except (RuntimeError, OSError) as error:
+        _say(f"{url}: {error}")
+        return 0.0
     return rate
 
 
@@ -167,48 +176,43 @@ def _weight(url: str) -> int:
         return len(answer.read())
 
 
-def _post(
-    running: dict[str, tuple[System, Process]], figures: dict[str, Figures], asked: argparse.Namespace
-) -> None:
-    """Let the same clients write to each system in turn."""
-    clients = {
-        name: [system.client(number) for number in range(max(CLIENTS))]
-        for name, (system, _) in running.items()
-    }
-    texts, numbers = letters(LETTERS), count()
-    for number in range(asked.rounds):
-        for many in CLIENTS:
-            for name, (system, _) in running.items():
-                print(f"{system.title}: posting by {many}, round {number + 1} of {asked.rounds}", flush=True)
-                # No two posts are alike: some systems take the second for a slip.
-                fresh = (f"{texts[one % LETTERS]} {one}" for one in numbers)
-                rate, refused = _posting_rate(clients[name][:many], fresh, asked.seconds)
-                figures[name].posting[many].append(rate)
-                figures[name].refused += refused
+def _post(running: list[Running], number: int, asked: argparse.Namespace) -> None:
+    """Let one client, then several, write to each system in turn."""
+    texts = _texts()
+    for many in CLIENTS:
+        for one in running:
+            _say(f"{one.system.title}: posting by {many}, round {number} of {asked.rounds}")
+            rate, refused = _posting_rate(one.writers[:many], texts, asked.seconds)
+            one.figures.posting[many].append(rate)
+            one.figures.refused += refused
 
 
-def _posting_rate(clients: Sequence[Post], texts: Iterator[str], seconds: int) -> tuple[float, int]:
+def _texts() -> Callable[[], str]:
+    """Return what gives a new text at each call, in any thread: some systems take a second like one for a slip."""
+    texts, numbers, began = letters(LETTERS), count(), time.monotonic_ns()
+    return lambda: f"{texts[(number := next(numbers)) % LETTERS]} {began}, {number}"
+
+
+def _posting_rate(writers: Sequence[Post], text: Callable[[], str], seconds: int) -> tuple[float, int]:
     """Return how many posts were acknowledged in a second, and how many were not at all."""
     began = time.monotonic()
-    until = began + seconds
-    each = [[next(texts) for _ in range(LETTERS)] for _ in clients]
 
-    def write(number: int) -> tuple[int, int]:
-        kept = refused = 0
-        for text in each[number]:
-            if time.monotonic() > until:
-                break
+    def write(post: Post) -> Counter[bool]:
+        said = Counter[bool]()
+        while time.monotonic() < began + seconds:
             try:
-                said_yes = clients[number](text)
+                said[post(text())] += 1
             except (OSError, http.client.HTTPException):
-                said_yes = False
-            kept, refused = kept + said_yes, refused + (not said_yes)
-        return kept, refused
+                said[False] += 1
+        return said
 
-    with ThreadPoolExecutor(len(clients)) as pool:
-        counted = list(pool.map(write, range(len(clients))))
-    kept, refused = (sum(column) for column in zip(*counted, strict=True))
-    return kept / (time.monotonic() - began), refused
+    with ThreadPoolExecutor(len(writers)) as pool:
+        said = sum(pool.map(write, writers), Counter[bool]())
+    return said[True] / (time.monotonic() - began), said[False]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _table(asked: argparse.Namespace, figures: dict[str, Figures]) -> str:
