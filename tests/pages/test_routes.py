@@ -49,7 +49,6 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/healthz"): EVERYONE,
     ("GET", "/readyz"): EVERYONE,
     ("GET", "/readyz/web"): EVERYONE,
-    ("GET", "/static/<version>/<path:name>"): EVERYONE,
     ("GET", "/media/<name>"): EVERYONE,
     ("GET", "/dev/mail"): EVERYONE,  # in development only, see tests/outbox
     ("GET", "/dev/mail/<int:message_id>"): EVERYONE,
