@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forum.config import ROOT, UnsafeSettings
 from forum.server.signals import Signals
+from forum.server.supervisor import BACKLOG
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -23,6 +24,9 @@ LIFELINE = 0
 
 DRAIN_SECONDS = 2.0
 """How long a web worker that leaves still answers on the connections it has, each answer the last of its connection."""
+
+LAST_SECONDS = 0.5
+"""The same where no next generation follows: long enough for a request that was on its way as the door closed."""
 
 WORKERS_SECONDS = 20
 """How long workers have to finish what is in their hands; a mail server may take its time."""
@@ -46,10 +50,12 @@ def main() -> None:
     except UnsafeSettings as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    # Not before: who comes while nobody can answer is better refused, and asks another node.
+    door.listen(BACKLOG)
     roles: list[Role] = [_web(door, application)] * int(workers)
     if with_mail == "1":
-        roles.append(_mail(application))
-    family = Family(roles)
+        roles.append(_mail(door, application))
+    family = Family(roles, door)
     family.begin()
     os.write(int(tell), b"1")
     os.close(int(tell))
@@ -67,8 +73,9 @@ def load(target: str) -> "WSGIApplication":
 class Family:
     """The workers of this generation."""
 
-    def __init__(self, roles: list[Role]) -> None:
+    def __init__(self, roles: list[Role], door: socket.socket) -> None:
         self._roles = roles
+        self._door = door
         self._workers: dict[int, tuple[Role, float]] = {}
         """Role and birth of who is alive, by process id."""
         self._missing: list[tuple[float, Role]] = []
@@ -87,7 +94,7 @@ class Family:
         while True:
             heard, closed = self._signals.wait(0.1 if self._missing else None, [LIFELINE])
             if closed or heard & {signal.SIGTERM, signal.SIGUSR1}:
-                return self._end(drain=heard == {signal.SIGUSR1})
+                return self._end(DRAIN_SECONDS if heard == {signal.SIGUSR1} else LAST_SECONDS)
             self._bury()
             now = time.monotonic()
             due = [role for moment, role in self._missing if moment <= now]
@@ -122,12 +129,15 @@ class Family:
                 role, birth = self._workers.pop(process)
                 self._missing.append((birth + SHORTEST_LIFE_SECONDS, role))
 
-    def _end(self, *, drain: bool) -> None:
-        """End every worker: `drain` lets the connections of web workers be taken over by the next generation."""
-        if drain:
-            for process, (role, _) in self._workers.items():
-                _send(process, signal.SIGUSR1 if role is self._roles[0] else signal.SIGTERM)
-            self._wait(DRAIN_SECONDS)
+    def _end(self, drain_seconds: float) -> None:
+        """End every worker; those of the web first turn away from the door, and answer what they were sent before.
+
+        The door closes as the last one who holds it lets go: with no next generation, who comes then is refused.
+        """
+        self._door.close()
+        for process, (role, _) in self._workers.items():
+            _send(process, signal.SIGUSR1 if role is self._roles[0] else signal.SIGTERM)
+        self._wait(drain_seconds)
         for process in self._workers:
             _send(process, signal.SIGTERM)
         self._wait(WORKERS_SECONDS)
@@ -156,10 +166,14 @@ def _web(door: socket.socket, application: "WSGIApplication") -> Role:
     return lambda lifeline: serve_web(door, application, lifeline)
 
 
-def _mail(application: Any) -> Role:
+def _mail(door: socket.socket, application: Any) -> Role:
     from forum.server.mail import send_mail  # noqa: PLC0415
 
-    return lambda lifeline: send_mail(application, lifeline)
+    def send(lifeline: int) -> None:
+        door.close()  # or it would stay open as long as a mail is under way
+        send_mail(application, lifeline)
+
+    return send
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Supervisor:
     def serve(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status, which is another than 0 if nothing ever started."""
         try:
-            self._door = _listen(self._host, self._port)
+            self._door = _bind(self._host, self._port)
         except OSError as error:
             print(f"Error: cannot listen on {self._host}:{self._port}: {error.strerror}.", file=sys.stderr)
             return 1
@@ -150,8 +150,11 @@ class Supervisor:
                 one.process.wait()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Return the one socket that all workers accept from: what waits in it belongs to none who may die."""
+def _bind(host: str, port: int) -> socket.socket:
+    """Return the one socket that all workers accept from: what waits in it belongs to none who may die.
+
+    It listens as soon as the first generation can answer.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     door = socket.socket(family, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,6 +163,5 @@ def _listen(host: str, port: int) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
     door.bind((host, port))
-    door.listen(BACKLOG)
     door.setblocking(False)
     return door

@@ -71,6 +71,19 @@ def test_a_request_in_hand_is_answered_when_the_server_is_told_to_stop(site: "Si
     assert "Traceback" not in site.log.read_text()
 
 
+def test_who_comes_as_the_server_stops_is_answered_or_refused_at_the_door(site: "Site") -> None:
+    passers = [Passer(site.port) for _ in range(READERS)]
+    for passer in passers:
+        passer.start()
+    time.sleep(0.5)
+    site.process.terminate()
+    assert site.process.wait(LONGEST_SECONDS) == 0
+    for passer in passers:
+        passer.join()
+    assert all(passer.answers for passer in passers)
+    assert [passer.failure for passer in passers] == [""] * READERS
+
+
 def test_whoever_of_the_server_is_killed_is_replaced_and_with_the_first_all_end(site: "Site") -> None:
     for victim in (site.web_workers()[0], tree(site.process.pid)[1]):
         os.kill(victim, signal.SIGKILL)
@@ -155,6 +168,30 @@ class Site:
         body = connection.getresponse().read()
         connection.close()
         return body
+
+
+class Passer(threading.Thread):
+    """Somebody who sends one form after the other, each over a new connection, until the door is closed."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.answers = 0
+        self.failure = ""
+        self._port = port
+
+    def run(self) -> None:
+        while not self.failure:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=LONGEST_SECONDS)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return
+            try:
+                connection.request("POST", "/", b"words")
+                self.answers += connection.getresponse().read() == b"words"
+            except (OSError, http.client.HTTPException) as error:
+                self.failure = repr(error)
+            connection.close()
 
 
 class Reader(threading.Thread):
