@@ -22,10 +22,10 @@ from bench.site import (
     ROOT,
     START_SECONDS,
     STOP_SECONDS,
-    children,
-    command_line,
     end,
     environment,
+    process_name,
+    tree,
     wait_until,
 )
 from tests.postgres import Postgres, as_account, unprivileged_account
@@ -88,7 +88,7 @@ class Node:
         """Kill the whole tree without a word, as a power cut would, and wait for its end."""
         if self._process is None:
             return
-        pids = [self._process.pid, *_descendants(self._process.pid)]
+        pids = tree(self._process.pid)
         for pid in pids:
             end(pid)
         self._process.wait(STOP_SECONDS)
@@ -101,7 +101,7 @@ class Node:
         """Return the ids of the processes that answer requests."""
         if self._process is None:
             return set()
-        return {pid for pid in children(self._process.pid) if b"resource_tracker" not in command_line(pid)}
+        return {pid for pid in tree(self._process.pid) if process_name(pid) == "forum-web"}
 
 
 class Database:
@@ -261,11 +261,6 @@ def _listens(port: int) -> bool:
     with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def _descendants(pid: int) -> list[int]:
-    found = children(pid)
-    return [*found, *(below for child in found for below in _descendants(child))]
 
 
 def _is_there(pid: int) -> bool:
