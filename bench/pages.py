@@ -1,6 +1,7 @@
 """How fast essay pages are, as a share of what the same server does with the same bytes and no work at all."""
 
 import argparse
+import statistics
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +20,25 @@ USUAL = 1_000
 class Series:
     """One address that is asked again and again: which headers go with it, and what came of each round."""
 
-    url: str
+    server: Server
+    path: str
     headers: Mapping[str, str]
     bytes: int = 0
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Microseconds that the processors worked for an answer: what a busy machine changes least."""
+
+    @property
+    def url(self) -> str:
+        """Return the whole address."""
+        return self.server.url + self.path
+
+    def ask(self, seconds: int) -> None:
+        """Measure one round."""
+        before = self.server.cpu_seconds()
+        found = pace(self.url, seconds, self.headers)
+        self.rates.append(found.rate)
+        self.cpu.append((self.server.cpu_seconds() - before) / (found.rate * seconds) * 1e6)
 
 
 def measure_pages(site: Site, product: Server, asked: argparse.Namespace) -> list[Figure]:
@@ -30,23 +46,23 @@ def measure_pages(site: Site, product: Server, asked: argparse.Namespace) -> lis
     series = _series(site, product, asked)
     with _bare(site, series) as bare:
         for name in [name for name in ("gzip", "br", "304") if name in series]:
-            series[f"bare {name}"] = Series(f"{bare.url}/{name}", series[name].headers)
+            series[f"bare {name}"] = Series(bare, f"/{name}", series[name].headers)
         _measure(series, asked)
     return [*_strangers(series), *_signed_in(series)]
 
 
 def _series(site: Site, product: Server, asked: argparse.Namespace) -> dict[str, Series]:
-    usual = product.url + site.addresses[USUAL]
-    series = {"gzip": Series(usual, GZIP)}
+    usual = site.addresses[USUAL]
+    series = {"gzip": Series(product, usual, GZIP)}
     if "pages" in asked.only:
-        series["br"] = Series(usual, BROTLI)
-        if etag := fetch(usual, GZIP).headers.get("etag"):
-            series["304"] = Series(usual, {**GZIP, "If-None-Match": etag})
+        series["br"] = Series(product, usual, BROTLI)
+        if etag := fetch(product.url + usual, GZIP).headers.get("etag"):
+            series["304"] = Series(product, usual, {**GZIP, "If-None-Match": etag})
         for comments in [comments for comments in site.addresses if comments > USUAL]:
-            series[f"gzip {comments}"] = Series(product.url + site.addresses[comments], GZIP)
+            series[f"gzip {comments}"] = Series(product, site.addresses[comments], GZIP)
     if "signed-in" in asked.only:
         cookie = {"Cookie": site.reader(product.url).cookie_header()}
-        series["signed in"] = Series(usual, {**GZIP, **cookie})
+        series["signed in"] = Series(product, usual, {**GZIP, **cookie})
     return series
 
 
@@ -72,7 +88,7 @@ def _measure(series: Mapping[str, Series], asked: argparse.Namespace) -> None:
     for number in range(asked.rounds):
         print(f"  round {number + 1} of {asked.rounds}: {', '.join(order)}", flush=True)
         for name in order if number % 2 else reversed(order):
-            series[name].rates.append(pace(series[name].url, asked.seconds, series[name].headers).rate)
+            series[name].ask(asked.seconds)
 
 
 def _strangers(series: Mapping[str, Series]) -> Iterator[Figure]:
@@ -96,4 +112,5 @@ def _signed_in(series: Mapping[str, Series]) -> Iterator[Figure]:
 def _share(what: str, one: Series, other: Series, limit: float) -> Figure:
     figure = ratio("1", what, one.rates, other.rates, limit)
     sizes = " and ".join(dict.fromkeys(f"{size:,}" for size in (one.bytes, other.bytes or one.bytes)))
-    return replace(figure, detail=f"{figure.detail}; {sizes} bytes")
+    cpu = f"{statistics.median(one.cpu):,.0f} and {statistics.median(other.cpu):,.0f} µs of processor"
+    return replace(figure, detail=f"{figure.detail}; {cpu}; {sizes} bytes")

@@ -208,6 +208,10 @@ class Server:
         """Return the ids of the whole tree: the supervisor, its generation, the web workers and the mail worker."""
         return [] if self._process is None else tree(self._process.pid)
 
+    def cpu_seconds(self) -> float:
+        """Return how long the processors have worked for the whole tree so far."""
+        return sum(cpu_seconds(pid) for pid in self.processes())
+
     def _answers(self) -> bool:
         try:
             with urlopen(self.url + self.probe, timeout=5) as answer:
@@ -254,6 +258,15 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how long the processors have worked for a process; nothing when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def process_name(pid: int) -> str:
