@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from forum import clock
 from forum.accounts.session import Session, token_digest
@@ -17,9 +17,17 @@ from forum.accounts.user import Role, User
 from forum.database import db
 from forum.essays.essay import Access, CommentPolicy, Essay, EssayAddress
 from forum.essays.revision import EssayRevision
+from forum.pages.front import Front
+from forum.pages.shared import Pages
 from forum.subscriptions.subscription import Kind, Subscription
 
 SECRET = "a known secret of the form token"
+
+
+def making_anew(app: Flask) -> Client:
+    """Return a browser for which every page is made anew, whatever is kept."""
+    front: Any = app.wsgi_app
+    return Client(Front(app, front.behind, Pages(app, 0)))
 
 
 @dataclass
@@ -168,7 +176,8 @@ class Cast:
             db.session.commit()
 
     def change(self, model: type[Any], row_id: int, **columns: Any) -> None:
-        """Change columns of one row straight in the database."""
+        """Change columns of one row straight in the database, which no page that is kept can know of."""
+        self.app.extensions["pages"].cache.clear()
         with self.app.app_context():
             row = db.session.get(model, row_id)
             assert row is not None

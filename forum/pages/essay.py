@@ -115,7 +115,7 @@ def _page_for(
         thread,
         may=may,
         refusal=refusal,
-        user=user,
+        gate=gate_before(essay, user, now),
         form_token=new_form_token() if user is not None else "",
         may_edit=essay.may_edit(user),
         lacks_subscription=user is not None and bool(refusal) and is_about_subscription(user, essay, now),

@@ -97,7 +97,7 @@ class Front:
 
     def __init__(self, app: Flask, behind: Callable[[Environ, Start], Iterable[bytes]], pages: Pages) -> None:
         self._app = app
-        self._behind = behind
+        self.behind = behind
         self._pages = pages
         self._prefix = f"{app.config['SESSION_COOKIE_NAME']}="
         self._headers = safe_headers(app)
@@ -121,7 +121,7 @@ class Front:
                 status, headers, body = answer
                 start(status, headers)
                 return [] if asked.is_head else [body]
-        return self._behind(environ, start)
+        return self.behind(environ, start)
 
     def _asked(self, environ: Environ) -> Asked | None:
         found = ESSAY.match(environ["PATH_INFO"])
@@ -266,7 +266,7 @@ class Reads:
         self._facts = RawStatement(facts_statement(), engine)
         self._concerns = RawStatement(concerns(), engine)
         names = [column.name for column in ACCOUNT]
-        self._id, self._name, self._role = (names.index(name) for name in ("id", "name", "role"))
+        self._id, self._role = names.index("id"), names.index("role")
 
     def versions(self, slug: str) -> Versions | None:
         """Return which state of an essay is current."""
@@ -281,10 +281,10 @@ class Reads:
         rows = self._raw.rows(self._viewer, digest=digest)
         if not rows:
             return None
-        created_at, last_seen_at, *account = rows[0]
+        created_at, last_seen_at, name, *account = rows[0]
         is_staff = account[self._role] != Role.READER.value
         began, seen = self._moment(created_at), self._moment(last_seen_at)
-        return Viewer(began, seen, tuple(account), account[self._id], account[self._name], is_staff)
+        return Viewer(began, seen, tuple(account), account[self._id], name, is_staff)
 
     def facts(self, user_id: int, essay_id: int, now: datetime) -> Facts:
         """Return what a reader has to do with an essay."""
@@ -318,10 +318,10 @@ def facts_statement() -> Select[Any]:
     follows = exists().where(Follow.user_id == viewer, Follow.essay_id == essay)
     # Constants, not values: SQLite would plan the statement anew each time, to see whether its index still fits.
     theirs = (Comment.author_id == viewer) & (Comment.essay_id == essay) & text(UNSEEN)
-    there = text("presence IN ('live', 'hidden')")
+    there = Comment.merged_into_id.is_(None) & text("presence IN ('live', 'hidden')")
     pace = select(Choice.pace).where(Choice.user_id == viewer, Choice.letter == Letter.ESSAYS.value)
     unread = unread_by(viewer, bindparam("now", type_=UtcDateTime()))
-    return select(unread.scalar_subquery(), follows, exists().where(theirs, there, Comment.merged_into_id.is_(None)), pace.scalar_subquery())
+    return select(unread.scalar_subquery(), follows, exists().where(theirs, there), pace.scalar_subquery())
 
 
 @lru_cache(MOST_HEADERS)

@@ -9,7 +9,6 @@ from jinja2 import Environment
 from markupsafe import Markup
 from sqlalchemy import (
     ColumnElement,
-    Select,
     bindparam,
     func,
     literal,
@@ -63,9 +62,9 @@ def concerns() -> Any:
         .outerjoin(root, root.id == Comment.root_id)
         .where(Comment.author_id == viewer, _in_range(Comment.id), Comment.visible)
     )
-    thanked: Any = select(
-        literal_column("'liked'"), Reaction.comment_id, null(), literal(value=False)
-    ).where(Reaction.user_id == viewer, _in_range(Reaction.comment_id))
+    thanked: Any = select(literal_column("'liked'"), Reaction.comment_id, null(), literal(value=False)).where(
+        Reaction.user_id == viewer, _in_range(Reaction.comment_id)
+    )
     muted: Any = (
         select(literal_column("'fold'"), Comment.id, User.name, literal(value=False))
         .join(MutedPerson, MutedPerson.muted_id == Comment.author_id)

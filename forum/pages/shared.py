@@ -5,6 +5,7 @@ of the one who happened to come first can be in what the next one gets. What dif
 (`Audience`), and what is one reader's own is filled into slots for each answer.
 """
 
+import pickle
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -12,26 +13,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import brotli
-from flask import Flask, abort, current_app, render_template
+from flask import Flask, abort, current_app, g, has_request_context, render_template
 from markupsafe import Markup
 from sqlalchemy import select
 
 from forum import clock
-from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.closing import closing_of, next_closing
 from forum.discussion.comment import Comment
 from forum.discussion.forms import CommentForm
 from forum.discussion.refusals import supporters_only, why_no_stranger
 from forum.discussion.rights import Act, is_for_supporters, rights
-from forum.discussion.thread import Order, ThreadPage, thread_page
+from forum.discussion.thread import Node, Order, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.pagecache import PageCache
-from forum.pages.gate import gate_before
+from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
 from forum.site.settings import site_settings
 from forum.stitching import Segment, compressed, gzip_of
@@ -251,6 +251,18 @@ class Threads:
         return segment
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One rendered thread."""
+
+    html: str
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes."""
+        return 500 + len(self.html)
+
+
 class Dated(Protocol):
     """What is kept and holds for a while."""
 
@@ -313,7 +325,8 @@ class Pages:
                 abort(404)
             refusal = why_no_stranger(essay, now)
             thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
-            html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal)
+            gate = gate_before(essay, None, now)
+            html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
             return Page(html.encode(), threads.validity)
 
     def _render_frame(
@@ -329,6 +342,7 @@ class Pages:
                 THREADS,
                 may=audience.may,
                 refusal=None if Act.COMMENT in audience.may else why_no_stranger(essay, now),
+                gate=None,
                 form_token=FORM_TOKEN,
                 may_edit=audience.may_edit,
                 first_is_held=audience.first_is_held,
@@ -349,12 +363,38 @@ class Pages:
             if view.number > page.count:
                 abort(404)
             validity = _validity(essay, now, has_lost=page.has_lost)
-            return Threads(_leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
+            return Threads(self._leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
+
+    def _leaves(self, essay: Essay, page: ThreadPage) -> list[str]:
+        """Return a page's threads, each by itself, with the lines where others were moved away in their places."""
+        begin, mark, end = thread_html([]).partition("<!--below:0-->")
+        note = render_template("discussion/_page_note.html", page=page, path=essay.path)
+        leaves = [begin, *(self._leaf(node) for node in page.nodes), mark + end + note]
+        if not page.has_lost:
+            return leaves
+        is_end = (
+            page.number == page.count and page.order != Order.PICKS
+        )  # among the picks no thread is missed
+        moved = trace_parts(essay, page.ids(), with_threads=is_end)
+        return [
+            MARKER.sub(lambda found: moved.get((found[1], int(found[2])), "") + found[0], leaf)
+            for leaf in leaves
+        ]
+
+    def _leaf(self, node: Node) -> str:
+        """Render a thread, or find it as it was rendered: a new comment changes one of them, the others stay."""
+        values = pickle.dumps(node, pickle.HIGHEST_PROTOCOL)
+        key = ("leaf", blake2b(values, digest_size=24).digest())
+        return self.cache.find_or_make(key, lambda: Leaf(_render_thread(node))).html
 
     @contextmanager
     def _nobody_asking(self, essay_id: int) -> Iterator[Essay]:
         """Give an essay inside a request of nobody, whose reads begin now."""
+        if has_request_context() and g.get("nobody_asks"):
+            yield db.session.get_one(Essay, essay_id)
+            return
         with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+            g.nobody_asks = True
             essay = db.session.get(Essay, essay_id)
             if essay is None:
                 abort(404)
@@ -370,11 +410,11 @@ def essay_html(
     *,
     may: frozenset[Act],
     refusal: str | None,
-    user: User | None = None,
+    gate: Gate | None,
     form_token: str = "",
     **facts: object,
 ) -> str:
-    """Render the page around its threads. `user` is for whom alone it is; `facts` is what they are told besides."""
+    """Render the page around its threads. Strangers have no form token; `facts` is what others are told besides."""
     order = Order.OLDEST if view.order == Order.PICKS and not threads.has_picks else view.order
     form = CommentForm(formdata=None)
     form.form_token.data = form_token
@@ -386,7 +426,7 @@ def essay_html(
         may=may,
         refusal=refusal,
         whole=Act.READ in may,
-        gate=gate_before(essay, user, now),
+        gate=gate,
         has_picks=threads.has_picks,
         order=order,
         number=view.number,
@@ -431,18 +471,9 @@ def filled_gzip(
     return gzip_of(pieces)
 
 
-def _leaves(essay: Essay, page: ThreadPage) -> list[str]:
-    """Render a page's threads, each by itself, with the lines where others were moved away in their places."""
+def _render_thread(node: Node) -> str:
     macros: Any = current_app.jinja_env.get_template("discussion/_comment.html").module
-    begin, mark, end = thread_html([]).partition("<!--below:0-->")
-    leaves = [begin, *(str(macros.comment(node)) for node in page.nodes), mark + end]
-    if not page.has_lost:
-        return leaves
-    is_end = page.number == page.count and page.order != Order.PICKS  # among the picks no thread is missed
-    moved = trace_parts(essay, page.ids(), with_threads=is_end)
-    return [
-        MARKER.sub(lambda found: moved.get((found[1], int(found[2])), "") + found[0], leaf) for leaf in leaves
-    ]
+    return str(macros.comment(node))
 
 
 def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:

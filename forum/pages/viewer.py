@@ -14,7 +14,7 @@ from forum.database import Base, db
 from forum.pages.shared import FOR_EVER, Audience, Pages, Validity, Versions
 from forum.subscriptions.subscription import Subscription
 
-NEVER_JUDGED = {"name_key", "email", "password_hash", "about", "standing_reason"}
+NEVER_JUDGED = {"name", "name_key", "email", "password_hash", "about", "standing_reason"}
 """What no right follows from."""
 
 ACCOUNT = [column for column in User.__table__.columns if column.name not in NEVER_JUDGED]
@@ -34,9 +34,9 @@ class Judged:
 
 
 def viewer_statement() -> Select[Any]:
-    """Return the statement for a session by its `digest`: two dates, the account, the subscription."""
+    """Return the statement for a session by its `digest`: two dates, a name, the account, the subscription."""
     return (
-        select(Session.created_at, Session.last_seen_at, *ACCOUNT, *PERIOD)
+        select(Session.created_at, Session.last_seen_at, User.name, *ACCOUNT, *PERIOD)
         .join(User, User.id == Session.user_id)
         .outerjoin(Subscription, Subscription.user_id == User.id)
         .where(Session.token_hash == bindparam("digest"))
@@ -56,7 +56,7 @@ def remember(pages: Pages, user: User, versions: Versions, audience: Audience | 
 
 
 def fingerprint_of(user: User, subscription: Subscription | None, dialect: Dialect) -> Fingerprint:
-    """Return what `viewer_statement` finds behind its two dates, from the rows as they were loaded."""
+    """Return what `viewer_statement` finds behind the dates and the name, from the rows as they were loaded."""
     return (*_values(user, ACCOUNT, dialect), *_values(subscription, PERIOD, dialect))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import aliased
 from time_machine import Traveller
+from werkzeug.test import Client
 
 from forum import clock
 from forum.accounts.user import Role, User
@@ -43,7 +44,7 @@ from forum.outbox.message import Message
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from forum.text.markdown import render_comment
-from tests.cast import Cast
+from tests.cast import Cast, making_anew
 from tests.counting import wrong_counters
 
 REASONS = ("off-topic", "unkind", "spam", "private")
@@ -106,6 +107,14 @@ class Walk:
             assert tried < 10 * count, self.done
             if name := self.step(table):
                 assert self.unsound() == [], f"after {name}, act {self.done.total()}"
+                assert self.kept_page() == self.kept_page(making_anew(self.cast.app)), f"stale after {name}"
+
+    def kept_page(self, browser: Client | None = None) -> str:
+        """Return the page of an essay as a stranger gets it, another essay after each act."""
+        with self.cast.app.app_context():
+            essay = db.session.get_one(Essay, self.essays[self.done.total() % len(self.essays)])
+            path = essay.path
+        return (browser or self.cast.stranger.client).get(path).text
 
     def some(self, model: type[Any], condition: ColumnElement[bool] | None = None) -> Any:
         """Return a row at random that meets a condition."""

@@ -1,0 +1,50 @@
+"""gzip from parts: any reader of gzip gets all bytes back."""
+
+import gzip
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forum.pagecache import PageCache
+from forum.stitching import MOST_STORED, Segment, gzip_of
+
+PIECES = st.lists(st.tuples(st.booleans(), st.binary(max_size=300)))
+
+
+@given(PIECES)
+def test_what_was_stitched_unpacks_to_all_pieces_in_order(pieces: list[tuple[bool, bytes]]) -> None:
+    stitched = gzip_of(Segment(raw) if is_shared else raw for is_shared, raw in pieces)
+    assert gzip.decompress(stitched) == b"".join(raw for _, raw in pieces)
+
+
+def test_a_piece_that_no_block_holds_is_stored_in_several() -> None:
+    long = bytes(range(256)) * 600
+    assert len(long) > 2 * MOST_STORED
+    assert gzip.decompress(gzip_of([long, Segment(long), long])) == long * 3
+
+
+class Kept:
+    """Something of a size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 60))))
+def test_what_is_kept_never_takes_more_than_it_may_and_the_latest_stays(
+    wanted: list[tuple[int, int]],
+) -> None:
+    cache = PageCache(100)
+    for key, size in wanted:
+        cache.keep(key, Kept(size))
+        assert sum(part.size for part in cache.parts()) == cache.bytes <= 100
+        assert cache.find(key) is not None
+
+
+def test_what_was_wanted_least_lately_goes_first() -> None:
+    cache = PageCache(100)
+    for key in "abcd":
+        cache.keep(key, Kept(25))
+    cache.find("a")
+    cache.keep("e", Kept(25))
+    assert [cache.find(key) is not None for key in "abcde"] == [True, False, True, True, True]

@@ -1,0 +1,245 @@
+"""Kept pages: what they must be, whoever asks and whatever happened; and that nobody's own is in them."""
+
+import gzip
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import brotli
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import text
+
+from forum import clock
+from forum.accounts.user import User
+from forum.database import db
+from forum.discussion.thread import Order
+from forum.essays.essay import Access, CommentPolicy, Essay
+from forum.pages.shared import Frame, Leaf, Page, Pages, Threads, Versions, View
+from forum.site.settings import change_setting
+from forum.subscriptions.subscription import Kind
+from tests.cast import Cast, Visitor, comment_id, making_anew, words
+
+ON_TIDES = "/essays/on-tides"
+
+
+def kept(app: Flask) -> Pages:
+    pages: Pages = app.extensions["pages"]
+    return pages
+
+
+def without_tokens(page: str) -> str:
+    return re.sub(r'(name="(?:csrf_token|form_token)"[^>]*? value=)"[^"]*"', r"\1", page)
+
+
+def reached_the_application(cast: Cast, visitor: Visitor, path: str, **options: Any) -> bool:
+    """Tell whether a visit was handed on by what answers from kept pages."""
+    reached = []
+    front: Any = cast.app.wsgi_app
+    behind = front.behind
+    front.behind = lambda environ, start: reached.append(1) or behind(environ, start)
+    try:
+        visitor.get(path, **options)
+    finally:
+        front.behind = behind
+    return bool(reached)
+
+
+def test_a_stranger_gets_one_page_in_every_encoding_and_304_while_it_is_current(cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "The moon does the pulling.")
+    plain = cast.stranger.get(ON_TIDES)
+    packed = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip"})
+    small = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip, deflate, br"})
+    assert (packed.headers["Content-Encoding"], small.headers["Content-Encoding"]) == ("gzip", "br")
+    assert gzip.decompress(packed.data) == brotli.decompress(small.data) == plain.data
+    assert "The moon does the pulling." in plain.text
+    refused = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "br;q=0, gzip;q=0"})
+    assert "Content-Encoding" not in refused.headers
+    same = {"If-None-Match": plain.headers["ETag"]}
+    assert cast.stranger.get(ON_TIDES, headers=same).status_code == 304
+    assert "Content-Security-Policy" in plain.headers
+    assert plain.headers["Cache-Control"] == "no-cache"
+    cast.reader.comment(cast.slug, "And the sun.")
+    assert "And the sun." in cast.stranger.get(ON_TIDES, headers=same).text
+
+
+def test_head_answers_with_the_length_and_without_the_page(cast: Cast) -> None:
+    whole = cast.stranger.get(ON_TIDES)
+    head = cast.stranger.client.head(ON_TIDES)
+    assert (head.data, head.headers["Content-Length"]) == (b"", str(len(whole.data)))
+
+
+def test_the_second_visit_of_strangers_and_readers_does_not_reach_the_application(cast: Cast) -> None:
+    for visitor in (cast.stranger, cast.reader, cast.moderator, cast.author):
+        visitor.token()
+        visitor.get(ON_TIDES)
+        assert not reached_the_application(cast, visitor, f"{ON_TIDES}?utm_source=letter&page=1"), (
+            visitor.name
+        )
+
+
+def test_what_a_reader_gets_from_kept_parts_is_what_is_made_for_them_alone(cast: Cast) -> None:
+    reader, other = cast.reader, cast.other_reader
+    first = comment_id(other.comment(cast.slug, "A first thread."))
+    own = comment_id(reader.comment(cast.slug, "My answer.", parent=first))
+    comment_id(cast.moderator.comment(cast.slug, "Another thread."))
+    reader.post(f"/comments/{first}/react")
+    reader.post(f"/essays/{cast.slug}/follow")
+    reader.post(f"/readers/{cast.moderator.user_id}/mute")
+    other.comment(cast.slug, "Who answers you?", parent=own)
+    for visitor in (reader, other, cast.moderator, cast.author, cast.admin, cast.newcomer):
+        visitor.get(ON_TIDES)  # what was said last, and what is judged of them
+        visitor.get(ON_TIDES)
+        alone = making_anew(cast.app)
+        for cookie in visitor.client._cookies.values():
+            alone.set_cookie(cookie.key, cookie.value)
+        for view in ("", "?sort=newest", "?sort=best"):
+            seen = visitor.get(ON_TIDES + view, headers={"Accept-Encoding": "gzip"})
+            page = gzip.decompress(seen.data).decode() if view else visitor.get(ON_TIDES).text
+            assert without_tokens(page) == without_tokens(alone.get(ON_TIDES + view).text), visitor.name
+    page = reader.get(ON_TIDES).text
+    assert f'href="/comments/{own}#edit"' in page
+    assert "You thanked." in page
+    assert "Muted: a comment by" in page
+
+
+def test_nothing_of_a_reader_is_in_any_kept_byte(cast: Cast) -> None:
+    name, address, held = "Wilhelmina Quist", "quist.private@mail.example", "Words that wait for a look."
+    secret = cast.sign_in(cast.user(name, email=address, accepted_comments=0), name)
+    liked = comment_id(cast.reader.comment(cast.slug, "To be thanked."))
+    secret.comment(cast.slug, held)
+    secret.post(f"/comments/{liked}/react")
+    secret.post(f"/comments/{liked}/follow")
+    said = [secret.get(ON_TIDES, headers={"Accept-Encoding": "gzip"} if n else {}).data for n in range(3)]
+    cast.change(User, secret.user_id or 0, is_held=True, warning="A warning for one person.")
+    secret.get(ON_TIDES)
+    cast.change(User, secret.user_id or 0, warning="", accepted_comments=5)
+    pages = [secret.get(ON_TIDES).text for _ in range(3)]
+    own = set(re.findall(r'name="(?:csrf_token|form_token)"[^>]*? value="([^"]+)"', "".join(pages)))
+    assert held in said[0].decode()
+    assert len(own) > 3
+    with secret.client.session_transaction() as cookie:
+        own |= {cookie["_user_id"], cookie["csrf_token"]}
+    everything = "\n".join(_texts(cast.app))
+    assert "To be thanked." in everything
+    secrets = {name, address, held, "You thanked.", "A warning for one person.", *own}
+    assert [one for one in secrets if one in everything] == []
+
+
+def test_many_who_come_at_once_wait_for_one_rendering(app: Flask, cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "One comment.")
+    essay = cast.read(Essay, cast.essay_id)
+    versions = Versions(essay.id, essay.version, essay.thread_version, "")
+    together = threading.Barrier(8)
+
+    def visit() -> Page:
+        together.wait()
+        return kept(app).stranger(versions, View(Order.OLDEST, 1))
+
+    kept(app).cache.clear()
+    with ThreadPoolExecutor(8) as crowd:
+        pages = [one.result() for one in [crowd.submit(visit) for _ in range(8)]]
+    assert len({id(page) for page in pages}) == 1
+
+
+def test_a_discussion_that_a_rule_closes_is_shown_closed_from_that_moment_on(cast: Cast) -> None:
+    with cast.app.test_request_context():
+        change_setting("rules", {"close-age": {"on": True, "days": 10, "note": "Ten days are enough."}})
+        db.session.commit()
+    published = cast.read(Essay, cast.essay_id).published_at
+    with time_machine.travel(published + timedelta(days=10, seconds=-1), tick=False):
+        assert "Ten days are enough." not in words(cast.stranger.get(ON_TIDES))
+    with time_machine.travel(published + timedelta(days=10, seconds=1), tick=False):
+        assert "Ten days are enough." in words(cast.stranger.get(ON_TIDES))
+
+
+def test_what_an_admin_changes_for_all_pages_is_on_the_next_one(cast: Cast) -> None:
+    cast.stranger.get(ON_TIDES)
+    with cast.app.test_request_context():
+        change_setting("house_rules", "Be brief and kind.")
+        db.session.commit()
+    assert "Be brief and kind." in words(cast.stranger.get(ON_TIDES))
+
+
+def test_who_may_write_no_more_loses_the_form_with_the_next_page(cast: Cast) -> None:
+    cast.reader.get(ON_TIDES)
+    assert 'id="compose"' in cast.reader.get(ON_TIDES).text
+    soon = clock.now() + timedelta(minutes=5)
+    with cast.app.app_context():
+        db.session.get_one(User, cast.reader.user_id).suspended_until = soon
+        db.session.commit()
+    assert 'id="compose"' not in cast.reader.get(ON_TIDES).text
+    with time_machine.travel(soon + timedelta(seconds=1), tick=False):
+        cast.reader.get(ON_TIDES)
+        assert 'id="compose"' in cast.reader.get(ON_TIDES).text
+
+
+def test_a_page_behind_a_gate_is_kept_for_who_may_read_and_for_nobody_else(cast: Cast) -> None:
+    cast.change(
+        Essay,
+        cast.essay_id,
+        access=Access.PAID,
+        comments=CommentPolicy.PAID,
+        preview_html="<p>The beginning.</p>",
+    )
+    cast.subscribe(cast.reader.user_id or 0, Kind.PAID)
+    for _ in range(2):
+        assert "Water waits" in words(cast.reader.get(ON_TIDES))
+        for visitor in (cast.stranger, cast.newcomer):
+            assert "Water waits" not in words(visitor.get(ON_TIDES))
+
+
+@pytest.mark.kinds("sqlite")
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [
+        ("/essays/on-tides", {"headers": {"Host": "elsewhere.example"}}, 400),
+        ("/essays/on-tides?page=12345678", {}, 404),
+        ("/essays/on-tides?page=2", {}, 404),
+        ("/essays/On-Tides", {}, 404),
+        ("/essays/on-tides", {"headers": {"Accept": "application/json"}}, 200),
+    ],
+)
+def test_what_is_not_plain_is_answered_by_the_application(
+    cast: Cast, path: str, options: dict[str, Any], status: int
+) -> None:
+    cast.stranger.get(ON_TIDES)
+    assert cast.stranger.get(path, **options).status_code == status
+    assert reached_the_application(cast, cast.stranger, path, **options)
+
+
+@pytest.mark.kinds("sqlite")
+def test_signed_out_elsewhere_nothing_is_shown_as_if_signed_in(cast: Cast) -> None:
+    cast.reader.get(ON_TIDES)
+    assert "Sign out" in cast.reader.get(ON_TIDES).text
+    with cast.app.app_context():
+        db.session.execute(text("DELETE FROM session"))
+        db.session.commit()
+    assert "Sign out" not in cast.reader.get(ON_TIDES).text
+
+
+@pytest.mark.kinds("postgresql")
+def test_a_connection_that_was_cut_is_opened_anew(cast: Cast) -> None:
+    cast.stranger.get(ON_TIDES)
+    with cast.app.app_context():
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        db.session.execute(text(others + " AND datname = current_database()"))
+        db.session.commit()
+    assert cast.stranger.get(ON_TIDES).status_code == 200
+    assert not reached_the_application(cast, cast.stranger, ON_TIDES)
+
+
+def _texts(app: Flask) -> list[str]:
+    texts = []
+    for part in kept(app).cache.parts():
+        if isinstance(part, Page):
+            texts.append(part.html.decode())
+        elif isinstance(part, Threads):
+            texts += part.leaves
+        else:
+            assert isinstance(part, Frame | Leaf)
+            texts.append(part.html)
+    return texts
