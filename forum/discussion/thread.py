@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.orm import aliased, contains_eager
+from sqlalchemy.orm import InstrumentedAttribute, aliased, contains_eager
 
 from forum.accounts.user import User
 from forum.database import db
@@ -48,6 +48,10 @@ MOST_TRACES = 100
 
 SUPPORTING = ("paid", "complimentary")
 """What a writer's subscription was as they posted, where the comment may say that they support the site."""
+
+
+ANOTHER, LOST, REVISION = aliased(Comment), aliased(Comment), aliased(CommentRevision)
+"""Beside the comment that a query is about. Made anew for each query, they took as long as the query."""
 
 
 class Order(StrEnum):
@@ -271,7 +275,7 @@ class _Facts(NamedTuple):
 def _nodes(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> list[Node]:
     """Return the threads of a page. Two queries."""
     if order == Order.PICKS:
-        nodes = _load_picks(essay, db.session.scalars(_ranked(essay, order, number, per_page)).all())
+        nodes = _load_picks(essay, db.session.scalars(_ranked_page(essay, order, number, per_page)).all())
     else:
         nodes = _load_threads(
             essay, db.session.scalars(_tops(essay, order, number, per_page, last_number)).all()
@@ -285,8 +289,9 @@ def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
     ranked: ColumnElement[int] = literal(0)
     if order in (Order.BEST, Order.PICKS):
         most = MOST_RANKED_PAGES * per_page + 1
-        listed = select(Comment.id).where(_in_ranking(essay.id, order)).limit(most).subquery()
-        ranked = select(func.count()).select_from(listed).scalar_subquery()
+        ranked = (
+            select(func.count()).select_from(_ranked(essay, order).limit(most).subquery()).scalar_subquery()
+        )
     picks, lost = exists().where(_is_pick(essay.id)), exists().where(_is_lost(essay.id))
     row = db.session.execute(select(_last_number(essay.id), ranked, picks, lost)).one()
     return _Facts(row[0] or 0, row[1], bool(row[2]), bool(row[3]))
@@ -294,7 +299,7 @@ def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
 
 def _last_number(essay_id: int) -> ScalarSelect[int | None]:
     """Return the highest number of a thread that is shown in its place, read from the end of the index."""
-    thread = aliased(Comment)
+    thread = ANOTHER
     is_shown = (thread.essay_id == essay_id) & thread.thread_number.is_not(None) & has_something(thread)
     last = select(thread.thread_number).where(is_shown, thread.pinned_at.is_(None))
     return last.order_by(thread.thread_number.desc()).limit(1).scalar_subquery()
@@ -303,7 +308,7 @@ def _last_number(essay_id: int) -> ScalarSelect[int | None]:
 def _tops(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> Select[int]:
     """Return the first comments of a page's threads, in any order."""
     if order == Order.BEST:
-        tops = _ranked(essay, order, number, per_page)
+        tops = _ranked_page(essay, order, number, per_page)
     else:
         until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
         in_range = (Comment.thread_number > until - per_page) & (Comment.thread_number <= until)
@@ -323,18 +328,19 @@ def _tops(essay: Essay, order: Order, number: int, per_page: int, last_number: i
     return select(both.c.id)
 
 
-def _ranked(essay: Essay, order: Order, number: int, per_page: int) -> Select[int]:
+def _ranked_page(essay: Essay, order: Order, number: int, per_page: int) -> Select[int]:
     """Return a page of an order that is no range of numbers: it reads past the pages before, of which there are few."""
-    by = (Comment.id.asc(),) if order == Order.PICKS else (Comment.likes.desc(), Comment.id.desc())
-    page = select(Comment.id).where(_in_ranking(essay.id, order)).order_by(*by)
-    return page.limit(per_page).offset((number - 1) * per_page)
+    return _ranked(essay, order).limit(per_page).offset((number - 1) * per_page)
 
 
-def _in_ranking(essay_id: int, order: Order) -> ColumnElement[bool]:
+def _ranked(essay: Essay, order: Order) -> Select[int]:
+    """Return the threads by thanks but for a pinned one, or the picks, in the order of their index."""
     if order == Order.PICKS:
-        return _is_pick(essay_id)
-    is_thread = (Comment.essay_id == essay_id) & Comment.root_id.is_(None)
-    return is_thread & Comment.pinned_at.is_(None) & has_something()
+        return select(Comment.id).where(_is_pick(essay.id)).order_by(Comment.id)
+    is_thread = (Comment.essay_id == essay.id) & Comment.root_id.is_(None) & Comment.pinned_at.is_(None)
+    return (
+        select(Comment.id).where(is_thread, has_something()).order_by(Comment.likes.desc(), Comment.id.desc())
+    )
 
 
 def _is_pick(essay_id: int) -> ColumnElement[bool]:
@@ -342,8 +348,7 @@ def _is_pick(essay_id: int) -> ColumnElement[bool]:
 
 
 def _is_lost(essay_id: int) -> ColumnElement[bool]:
-    lost = aliased(Comment)
-    return lost.moved_from_essay_id == essay_id
+    return LOST.moved_from_essay_id == essay_id
 
 
 def _below(comment: Comment, after: Comment | None) -> tuple[Sequence[Any], bool]:
@@ -400,7 +405,6 @@ def _rank(order: Order) -> Callable[[Node], tuple[int, ...]]:
 
 def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict[int, Node]:
     """Load the comments of a condition as nodes by id, in one query; depths count from `top`."""
-    revision, answered, answered_author = aliased(CommentRevision), aliased(Comment), aliased(User)
     rows = db.session.execute(
         select(
             Comment.id,
@@ -422,23 +426,26 @@ def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict
             Comment.closing_note,
             Comment.moved_at,
             Comment.subscription,
-            User.name,
-            User.shows_support,
-            revision.html,
-            answered.visible.label("answered_visible"),
-            answered_author.name.label("answered_name"),
+            _of_writer(User.name, Comment).label("name"),
+            _of_writer(User.shows_support, Comment).label("shows_support"),
+            REVISION.html,
+            ANOTHER.visible.label("answered_visible"),
+            _of_writer(User.name, ANOTHER).label("answered_name"),
             exists().where(_is_lost(essay.id)).label("has_lost"),
         )
-        .join(User, User.id == Comment.author_id)
-        .outerjoin(revision, and_(revision.comment_id == Comment.id, revision.number == Comment.shown_number))
-        .outerjoin(answered, answered.id == Comment.answers_id)
-        .outerjoin(answered_author, answered_author.id == answered.author_id)
+        .outerjoin(REVISION, and_(REVISION.comment_id == Comment.id, REVISION.number == Comment.shown_number))
+        .outerjoin(ANOTHER, ANOTHER.id == Comment.answers_id)
         .where(condition)
         .order_by(Comment.id)
     )
     marks = site_settings().supporter_marks
     # In the query, this condition would let SQLite take an index of the whole discussion.
     return {row.id: _node(row, essay, top, marks=marks) for row in rows if row.essay_id == essay.id}
+
+
+def _of_writer(column: InstrumentedAttribute[Any], comment: type[Comment]) -> ColumnElement[Any]:
+    """Return something of a comment's writer. Joined, PostgreSQL would read all people of a site for one page."""
+    return select(column).where(User.id == comment.author_id).scalar_subquery()
 
 
 def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:

@@ -55,8 +55,9 @@ def comments_feed(slug: str) -> AnyResponse:
         abort(404)
     if essay.slug != slug:
         return redirect(f"{essay.path}/feed.xml", 301)
-    visible = select(Comment).where(Comment.essay_id == essay.id, Comment.visible)
-    newest = visible.order_by(Comment.created_at.desc(), Comment.id.desc()).limit(FEED_COMMENTS)
+    # In the order in which readers saw them first: what was held and then let through is news, and it is an index.
+    seen = (Comment.essay_id == essay.id) & Comment.visible & Comment.spoken_at.is_not(None)
+    newest = select(Comment).where(seen).order_by(Comment.spoken_at.desc()).limit(FEED_COMMENTS)
     comments = db.session.scalars(newest.options(joinedload(Comment.shown))).all()
     body = render_template("feeds/comments.xml", essay=essay, comments=comments, host=_host())
     changed = [moment for one in comments for moment in (one.created_at, one.edited_at)]
