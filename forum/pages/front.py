@@ -17,6 +17,8 @@ from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 from markupsafe import escape
 from sqlalchemy import Engine, Select, String, bindparam, exists, select, text, type_coerce
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.datastructures import Accept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -115,7 +117,7 @@ class Front:
                 answer = self._answer(asked, environ)
             except HTTPException:
                 answer = None  # the application has a page for it
-            except self._ready().broken:
+            except (OperationalError, NoConnectionFree, *self._ready().broken):
                 answer = None  # the application says that the database is away
             if answer is not None:
                 status, headers, body = answer
