@@ -24,7 +24,7 @@ from sqlalchemy import Engine, bindparam, create_engine, event, insert, select, 
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.site import KINDS, SEED, WORKERS, WRITERS, Site, made_site, writer_address
+from bench.site import KINDS, SEED, WORKERS, WRITERS, Server, Site, made_site, writer_address
 from bench.statements import measure_statements
 from bench.table import Figure, machine, ratio, text_table
 from bench.writer import Writer
@@ -51,22 +51,27 @@ HTML = (
 
 
 def measure(kind: str, asked: argparse.Namespace) -> list[Figure]:
-    """Return how fast 8 clients post, beside SQLAlchemy alone, in turn on the same database (4)."""
+    """Return what measure_posting() does, of a site made for it, and the statements that posting takes (5)."""
     with made_site(kind, asked.port, (FEW, asked.largest), asked.seed) as site, site.serve() as product:
         found = measure_statements(
             site, product, (FEW, asked.largest)
         )  # first: it keeps to the limits of rate
-        with _clients(product.url, site.addresses[asked.largest]) as post, _bare(site) as commit:
-            for warm in (post, commit):
-                warm(1)
-            rounds = [(post(asked.seconds), commit(asked.seconds)) for _ in range(asked.rounds)]
+        posting = measure_posting(site, product, asked)
+    return [*posting, *(one for one in found if "posting" in one.what)]
+
+
+def measure_posting(site: Site, product: Server, asked: argparse.Namespace) -> list[Figure]:
+    """Return how fast 8 clients post, beside SQLAlchemy alone, in turn on the same database (4)."""
+    with _clients(product.url, site.addresses[asked.largest]) as post, _bare(site) as commit:
+        for warm in (post, commit):
+            warm(1)
+        rounds = [(post(asked.seconds), commit(asked.seconds)) for _ in range(asked.rounds)]
     posted, bare = [one for one, _ in rounds], [one for _, one in rounds]
     rate = statistics.median(posted)
     clients = f"posting, {WRITERS} clients, {asked.largest:,} comments"
     return [
         ratio("4", f"{clients} ÷ SQLAlchemy alone", posted, bare, 0.5, of=" a second"),
         Figure("4", f"{clients}, a second", rate, "rate", BEST_PEER, True, min(posted), max(posted)),
-        *(one for one in found if "posting" in one.what),
     ]
 
 

@@ -27,10 +27,11 @@ ESSAYS = {
     "pages": (1_000, 0),
     "signed-in": (1_000,),
     "fresh": (1_000,),
+    "posting": (0,),
 }
 """The parts that share a site, in their order, and how many comments their essays have; 0 stands for --largest."""
 
-OF_THEIR_OWN = ("posting", "memory", "growth")
+OF_THEIR_OWN = ("memory", "growth")
 """The parts that make their own sites, each a module here with a function measure()."""
 
 PARTS = (*ESSAYS, *OF_THEIR_OWN)
@@ -93,13 +94,14 @@ def _measure_one_site(run: Run, kind: str) -> None:
 
 
 def _measures(site: Site, product: Server, asked: argparse.Namespace) -> Iterator[tuple[str, Measure]]:
-    """Yield what is to be measured of one site; fresh comes last, it changes the essay that the others read."""
+    """Yield what is to be measured of one site; what posts comes last, for it changes what the others read."""
     from bench.fresh import measure_fresh
     from bench.pages import USUAL, measure_pages
+    from bench.posting import measure_posting
     from bench.statements import measure_statements
     from bench.weight import measure_weight
 
-    if "weight" in asked.only:
+    if "weight" in asked.only and (site.kind == KINDS[0] or asked.database != "both"):  # alike on both
         yield "weight", lambda: measure_weight(site, product)
     if "statements" in asked.only:
         yield "statements", lambda: measure_statements(site, product, (100, asked.largest))
@@ -107,6 +109,8 @@ def _measures(site: Site, product: Server, asked: argparse.Namespace) -> Iterato
         yield " and ".join(both), lambda: measure_pages(site, product, asked)
     if "fresh" in asked.only:
         yield "fresh", lambda: measure_fresh(site, product, site.addresses[USUAL], asked)
+    if "posting" in asked.only:
+        yield "posting", lambda: measure_posting(site, product, asked)
 
 
 def _facts(asked: argparse.Namespace) -> dict[str, str]:
