@@ -224,7 +224,7 @@ def _table(asked: argparse.Namespace, figures: dict[str, Figures]) -> str:
         "",
         f"| system | what one request brings | bytes at {sizes} | reading {FEW}, req/s "
         f"| reading {asked.comments:,}, req/s | posts/s by 1 | by 8 | memory, RSS / PSS MB "
-        f"| ours ÷ its, reading {FEW}, {asked.comments:,}, posting by 1, 8 |",
+        f"| ours ÷ its: reading {FEW} / {asked.comments:,} / posting by 1 / 8 |",
         "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     lines += [_row(one, figures.get(OURS)) for one in figures.values()]
@@ -250,7 +250,7 @@ def _times(ours: Figures | None, one: Figures) -> str:
     if ours is None or ours.failed or ours is one:
         return "–"
     pairs = [list(zip(mine, theirs, strict=True)) for mine, theirs in zip(ours.rates, one.rates, strict=True)]
-    return ", ".join(
+    return " / ".join(
         _number(statistics.median(mine / theirs for mine, theirs in rounds))
         if all(theirs for _, theirs in rounds)
         else "–"
