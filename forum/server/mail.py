@@ -14,10 +14,11 @@ from forum.site.settings import site_settings
 def send_mail(app: Flask, lifeline: int | None = None) -> None:
     """Send mails and do what is due until SIGTERM or SIGINT, or until the other end of `lifeline` closes.
 
-    The mail in hand is finished, and what else was claimed is given back.
+    SIGUSR1, by which web workers are told to leave, is the same here. The mail in hand is finished, and what
+    else was claimed is given back.
     """
     stop = Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(name, lambda _number, _frame: stop.set())
     if lifeline is not None:
         name_process("forum-mail")

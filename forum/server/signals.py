@@ -14,7 +14,6 @@ class Signals:
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
         signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
-        self._numbers = numbers
         for number in numbers:
             signal.signal(number, _is_heard)
 
@@ -23,14 +22,6 @@ class Signals:
         ready, _, _ = select.select([self._out, *files], [], [], seconds)
         heard = set(os.read(self._out, 4_096)) if self._out in ready else set()
         return heard, set(ready) - {self._out}
-
-    def forget(self) -> None:
-        """Give the signals their usual meaning again: for a process that was forked from one that waits."""
-        signal.set_wakeup_fd(-1)
-        for number in self._numbers:
-            signal.signal(number, signal.SIG_DFL)
-        os.close(self._out)
-        os.close(self._in)
 
 
 def _is_heard(_number: int, _frame: object) -> None:
