@@ -11,8 +11,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+
+from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -20,6 +23,7 @@ from bench.plot import draw
 from bench.site import KINDS, ROOT, SEED, WORKERS, Server, Site, made_site
 from bench.table import Figure, keep, machine, text_table
 from bench.wrk import client_name
+from forum.database import db
 
 ESSAYS = {
     "weight": (25, 200),
@@ -44,6 +48,7 @@ class Run:
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self.asked = asked
+        self.facts = _facts(asked)
         self.figures: list[Figure] = []
         self.failed: list[str] = []
         self.began = time.monotonic()
@@ -55,24 +60,29 @@ class Run:
         try:
             found = measure()
         except Exception as error:
-            traceback.print_exc()
-            self.failed.append(f"{part} on {kind}: {error!r}"[:300])
+            self.fail(part, kind, error)
         else:
             self.figures += [replace(one, what=f"{kind}: {one.what}") for one in found]
+
+    def fail(self, part: str, kind: str, error: Exception) -> None:
+        """Note that a part did not come to its end."""
+        traceback.print_exc()
+        self.failed.append(f"{part} on {kind}: {error!r}"[:300])
 
 
 def main() -> None:
     """Measure all that was asked for, print the table and keep it; the exit status is 1 when a part failed."""
     asked = _arguments()
-    facts = _facts(asked)
     run = Run(asked)
     for kind in KINDS if asked.database == "both" else (asked.database,):
-        _measure_one_site(run, kind)
+        try:
+            _measure_one_site(run, kind)
+        except Exception as error:
+            run.fail("the common site", kind, error)
         for part in [part for part in OF_THEIR_OWN if part in asked.only]:
-            measure = f"bench.{part}"
-            run.add(part, kind, lambda name=measure, kind=kind: import_module(name).measure(kind, asked))
+            run.add(part, kind, partial(_measure_elsewhere, part, kind, asked))
     run.figures.sort(key=lambda one: one.number)
-    table = text_table(run.figures, facts)
+    facts, table = run.facts, text_table(run.figures, run.facts)
     over = sum(one.holds is False for one in run.figures)
     table += "\n".join(["", f"Over their limits: {over}.", *(f"Failed: {part}." for part in run.failed), ""])
     title = f"Essay Forum, {facts['date']}, {facts['rounds']}"
@@ -89,6 +99,9 @@ def _measure_one_site(run: Run, kind: str) -> None:
         return
     print(f"Making essays with {', '.join(f'{size:,}' for size in sizes)} comments on {kind}…", flush=True)
     with made_site(kind, asked.port, sizes, asked.seed) as site, site.serve() as product:
+        if kind == "postgresql":
+            with site.app.app_context():
+                run.facts["PostgreSQL"] = str(db.session.scalar(text("SHOW server_version")))
         for part, measure in _measures(site, product, asked):
             run.add(part, kind, measure)
 
@@ -111,6 +124,11 @@ def _measures(site: Site, product: Server, asked: argparse.Namespace) -> Iterato
         yield "fresh", lambda: measure_fresh(site, product, site.addresses[USUAL], asked)
     if "posting" in asked.only:
         yield "posting", lambda: measure_posting(site, product, asked)
+
+
+def _measure_elsewhere(part: str, kind: str, asked: argparse.Namespace) -> list[Figure]:
+    found: list[Figure] = import_module(f"bench.{part}").measure(kind, asked)
+    return found
 
 
 def _facts(asked: argparse.Namespace) -> dict[str, str]:
