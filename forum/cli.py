@@ -50,6 +50,7 @@ from forum.server.command import serve_site
 from forum.server.mail import send_mail
 from forum.site.audit import record
 from forum.text.names import BadName
+from forum.text.normal import one_line
 
 forum = FlaskGroup(
     name="forum",
@@ -152,7 +153,7 @@ def copy_site(to_url: str, from_url: str | None) -> None:
     except CopyRefused as error:
         raise click.ClickException(str(error)) from None
     except OperationalError as error:
-        raise click.ClickException(f"PostgreSQL does not answer: {error.orig}") from None
+        raise click.ClickException(f"PostgreSQL does not answer: {one_line(str(error.orig))}") from None
     _tell_reports(reports)
 
 
