@@ -7,7 +7,19 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Integer, Select, Update, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Insert,
+    Integer,
+    Select,
+    Update,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import defer, lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -251,7 +263,7 @@ def bump_thread(essay_id: int, change: int = 0) -> None:
     When somebody spoke last follows from what is visible, so that what is taken back leaves no trace there.
     """
     db.session.flush()
-    db.session.execute(_bumping(is_counted=bool(change)), {"row_id": essay_id, "change": change})
+    db.session.connection().execute(_bumping(is_counted=bool(change)), {"row_id": essay_id, "change": change})
     _forget(Essay, essay_id, "thread_version", *(("visible_comments", "commented_at") if change else ()))
 
 
@@ -364,7 +376,7 @@ def _note_posting(comment: Comment, revision: CommentRevision) -> None:
         "revision": revision.number,
         "to_state": state_word(comment, revision),
     }
-    db.session.execute(insert(table_of(Event)), event)
+    db.session.connection().execute(_inserting(Event), event)
 
 
 def _store(row: Stored) -> Stored:
@@ -375,7 +387,7 @@ def _store(row: Stored) -> Stored:
             default: Any = column.default
             setattr(row, column.key, default.arg if default is not None and default.is_scalar else None)
     values = {name: value for name, value in row.__dict__.items() if name in table.c}
-    stored: Any = db.session.execute(insert(table), values)
+    stored = db.session.connection().execute(_inserting(type(row)), values)
     row.id = stored.inserted_primary_key[0]
     return as_stored(row)
 
@@ -386,7 +398,7 @@ def _count_new(comment: Comment, answered: Comment | None) -> None:
     if answered is not None:
         above = comment.ancestor_ids()
         values = {"answered_id": answered.id, "above": above, "change": change}
-        db.session.execute(_counting_below(), values)
+        db.session.connection().execute(_counting_below(), values)
         for row_id in {answered.id, *above}:
             _forget(Comment, row_id, "replies", "visible_below")
     if change:
@@ -395,7 +407,7 @@ def _count_new(comment: Comment, answered: Comment | None) -> None:
 
 
 def _count_accepted(user_id: int, change: int) -> None:
-    db.session.execute(_counting_accepted(), {"row_id": user_id, "change": change})
+    db.session.connection().execute(_counting_accepted(), {"row_id": user_id, "change": change})
     _forget(User, user_id, "accepted_comments")
 
 
@@ -407,6 +419,11 @@ def _forget(model: type[Base], row_id: int, *names: str) -> None:
 
 
 # Statements of every posting, made once: to put one together takes longer than to run it.
+
+
+@cache
+def _inserting(model: type[Base]) -> Insert:
+    return insert(table_of(model))
 
 
 @cache

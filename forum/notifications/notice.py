@@ -170,7 +170,7 @@ def notify(
     values = {"by_id": by.id if by else None, "thread_id": thread_id, **texts, **own, **moments}
     db.session.flush()
     statement = _putting_before(people, is_sqlite())
-    db.session.execute(statement, {f"notice_{name}": value for name, value in values.items()} | dict(given))
+    db.session.connection().execute(statement, {f"notice_{name}": value for name, value in values.items()} | dict(given))
     if not is_first:
         bring_back(subject, not_before or now)
         reword(subject, words)

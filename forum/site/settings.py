@@ -211,7 +211,7 @@ class Setting(Base):
 def site_settings() -> SiteSettings:
     """Return the settings in force; one query for the first call in a request."""
     if "site_settings" not in g:
-        stored = {row.name: row.value for row in db.session.scalars(select(Setting))}
+        stored = {row.name: row.value for row in db.session.execute(select(Setting.name, Setting.value))}
         known = {one.name for one in fields(SiteSettings)}
         values = {name: value for name, value in stored.items() if name in known}
         if "premoderation" in values:
