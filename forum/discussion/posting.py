@@ -387,7 +387,7 @@ def _store(row: Stored) -> Stored:
             default: Any = column.default
             setattr(row, column.key, default.arg if default is not None and default.is_scalar else None)
     values = {name: value for name, value in row.__dict__.items() if name in table.c}
-    stored = db.session.connection().execute(_inserting(type(row)), values)
+    stored: Any = db.session.connection().execute(_inserting(type(row)), values)
     row.id = stored.inserted_primary_key[0]
     return as_stored(row)
 
