@@ -12,7 +12,6 @@ from forum.database import db
 from forum.discussion.comment import Comment
 from forum.essays.essay import Access, Essay, EssayTag, find_essay
 from forum.essays.feeds import feed_answer, with_whole_addresses
-from forum.essays.listing import newest_essays
 
 FEED_ESSAYS = 20
 FEED_COMMENTS = 50
@@ -76,7 +75,10 @@ def robots() -> Response:
 def sitemap() -> Response:
     """List the addresses of essays, authors and tags for search engines."""
     now = clock.now()
-    essays = db.session.scalars(newest_essays(now).limit(SITEMAP_ESSAYS)).all()
+    newest = select(Essay.slug, Essay.author_id, Essay.published_at, Essay.updated_at).where(
+        Essay.published(now)
+    )
+    essays = db.session.execute(newest.order_by(Essay.published_at.desc()).limit(SITEMAP_ESSAYS)).all()
     tags = select(EssayTag.slug).join(Essay, Essay.id == EssayTag.essay_id).where(Essay.published(now))
     body = render_template(
         "feeds/sitemap.xml",

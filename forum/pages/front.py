@@ -117,7 +117,7 @@ class Front:
                 answer = self._answer(asked, environ)
             except HTTPException:
                 answer = None  # the application has a page for it
-            except (OperationalError, NoConnectionFree, *self._ready().broken):
+            except self._what_is_away():
                 answer = None  # the application says that the database is away
             if answer is not None:
                 status, headers, body = answer
@@ -212,6 +212,9 @@ class Front:
     def _is_young(self, cookie: Cookie) -> bool:
         lifetime: timedelta = self._app.config["PERMANENT_SESSION_LIFETIME"]
         return clock.now() - cookie.signed_at < lifetime
+
+    def _what_is_away(self) -> tuple[type[Exception], ...]:
+        return (OperationalError, NoConnectionFree, *self._ready().broken)
 
     def _ready(self) -> "Reads":
         if self._reads is None:

@@ -9,7 +9,6 @@ import pickle
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,7 +32,8 @@ from forum.essays.essay import Essay
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
-from forum.site.settings import site_settings
+from forum.replica import read_from_replica
+from forum.site.settings import Setting, site_settings
 from forum.stitching import Segment, compressed, gzip_of
 from forum.text.markdown import MAX_CHARACTERS
 
@@ -276,6 +276,7 @@ class Dated(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Dated)
+Rendered = TypeVar("Rendered")
 
 
 class Pages:
@@ -289,7 +290,10 @@ class Pages:
 
     def stranger(self, versions: Versions, view: View) -> Page:
         """Return the page as every stranger gets it. Raises: NotFound, for a page past the end."""
-        return self._current(("stranger", versions, view), lambda: self._render_stranger(versions, view))
+        return self._current(
+            ("stranger", versions, view),
+            lambda: self._for_nobody(versions, lambda essay: self._render_stranger(essay, versions, view)),
+        )
 
     def frame(
         self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
@@ -297,12 +301,18 @@ class Pages:
         """Return what stands around threads for an audience."""
         key = ("frame", versions, view, audience, habits, threads.validity.since)
         return self.cache.find_or_make(
-            key, lambda: self._render_frame(versions, view, audience, habits, threads)
+            key,
+            lambda: self._for_nobody(
+                versions, lambda essay: _render_frame(essay, view, audience, habits, threads)
+            ),
         )
 
     def threads(self, versions: Versions, view: View) -> Threads:
         """Return the threads of one page as everyone gets them."""
-        return self._current(("threads", versions, view), lambda: self._render_threads(versions, view))
+        return self._current(
+            ("threads", versions, view),
+            lambda: self._for_nobody(versions, lambda essay: self._render_threads(essay, view)),
+        )
 
     def _current(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """Return what is kept under a key if no date has passed and nothing was changed where comments went to."""
@@ -314,56 +324,26 @@ class Pages:
         with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
             return validity.others == _versions_of([one.essay_id for one in validity.others])
 
-    def _render_stranger(self, versions: Versions, view: View) -> Page:
-        with self._nobody_asking(versions.essay_id) as essay:
-            now = clock.now()
-            if not essay.is_published(now):
-                abort(404)
-            may = rights(None, essay, None, now)
-            threads = self.threads(versions, view) if Act.READ in may else no_threads(essay, now)
-            if view.number > threads.count:
-                abort(404)
-            refusal = why_no_stranger(essay, now)
-            thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
-            gate = gate_before(essay, None, now)
-            html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
-            return Page(html.encode(), threads.validity)
+    def _render_stranger(self, essay: Essay, versions: Versions, view: View) -> Page:
+        now = clock.now()
+        if not essay.is_published(now):
+            abort(404)
+        may = rights(None, essay, None, now)
+        threads = self.threads(versions, view) if Act.READ in may else no_threads(essay, now)
+        if view.number > threads.count:
+            abort(404)
+        refusal, gate = why_no_stranger(essay, now), gate_before(essay, None, now)
+        thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
+        html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
+        return Page(html.encode(), threads.validity)
 
-    def _render_frame(
-        self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
-    ) -> Frame:
-        with self._nobody_asking(versions.essay_id) as essay:
-            now = clock.now()
-            html = essay_html(
-                essay,
-                now,
-                view,
-                threads,
-                THREADS,
-                may=audience.may,
-                refusal=None if Act.COMMENT in audience.may else why_no_stranger(essay, now),
-                gate=None,
-                form_token=FORM_TOKEN,
-                may_edit=audience.may_edit,
-                first_is_held=audience.first_is_held,
-                following=habits.following,
-                without_essays=habits.without_essays,
-                current_user=StandIn(audience.may_moderate, audience.may_write, audience.is_admin),
-                theme=audience.theme,
-                keys_off=audience.keys_off,
-                csrf_token=lambda: CSRF,
-                unread_badge=UNREAD,
-            )
-            return Frame(html)
-
-    def _render_threads(self, versions: Versions, view: View) -> Threads:
-        with self._nobody_asking(versions.essay_id) as essay:
-            now = clock.now()
-            page = thread_page(essay, view.order, view.number, site_settings().threads_per_page)
-            if view.number > page.count:
-                abort(404)
-            validity = _validity(essay, now, has_lost=page.has_lost)
-            return Threads(self._leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
+    def _render_threads(self, essay: Essay, view: View) -> Threads:
+        now = clock.now()
+        page = thread_page(essay, view.order, view.number, site_settings().threads_per_page)
+        if view.number > page.count:
+            abort(404)
+        validity = _validity(essay, now, has_lost=page.has_lost)
+        return Threads(self._leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
 
     def _leaves(self, essay: Essay, page: ThreadPage) -> list[str]:
         """Return a page's threads, each by itself, with the lines where others were moved away in their places."""
@@ -387,18 +367,43 @@ class Pages:
         key = ("leaf", blake2b(values, digest_size=24).digest())
         return self.cache.find_or_make(key, lambda: Leaf(_render_thread(node))).html
 
-    @contextmanager
-    def _nobody_asking(self, essay_id: int) -> Iterator[Essay]:
-        """Give an essay inside a request of nobody, whose reads begin now."""
+    def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
+        """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
         if has_request_context() and g.get("nobody_asks"):
-            yield db.session.get_one(Essay, essay_id)
-            return
+            return render(db.session.get_one(Essay, versions.essay_id))
         with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
             g.nobody_asks = True
-            essay = db.session.get(Essay, essay_id)
-            if essay is None:
-                abort(404)
-            yield essay
+            site = select(Setting.value).where(Setting.name == "page_version").scalar_subquery()
+            question = select(Essay.version, Essay.thread_version, site).where(Essay.id == versions.essay_id)
+            answer = (versions.essay, versions.thread, versions.site or None)
+            return read_from_replica(
+                question, answer, lambda: render(db.session.get(Essay, versions.essay_id) or abort(404))
+            )
+
+
+def _render_frame(essay: Essay, view: View, audience: Audience, habits: Habits, threads: Threads) -> Frame:
+    now = clock.now()
+    html = essay_html(
+        essay,
+        now,
+        view,
+        threads,
+        THREADS,
+        may=audience.may,
+        refusal=None if Act.COMMENT in audience.may else why_no_stranger(essay, now),
+        gate=None,
+        form_token=FORM_TOKEN,
+        may_edit=audience.may_edit,
+        first_is_held=audience.first_is_held,
+        following=habits.following,
+        without_essays=habits.without_essays,
+        current_user=StandIn(audience.may_moderate, audience.may_write, audience.is_admin),
+        theme=audience.theme,
+        keys_off=audience.keys_off,
+        csrf_token=lambda: CSRF,
+        unread_badge=UNREAD,
+    )
+    return Frame(html)
 
 
 def essay_html(
