@@ -49,6 +49,17 @@ def test_a_page_is_read_from_the_replica_once_it_has_come_as_far(cast: Cast, sta
     assert read(cast.app, newer) == ("Only here yet", True)
 
 
+def test_a_comment_is_on_the_next_page_however_far_behind_the_replica_is(cast: Cast, standby: Standby) -> None:
+    cast.reader.comment(cast.slug, "Said before.")
+    assert "Said before." in cast.stranger.get(f"/essays/{cast.slug}").text
+    standby.pause()
+    cast.reader.comment(cast.slug, "Said while it stands still.")
+    assert "Said while it stands still." in cast.stranger.get(f"/essays/{cast.slug}").text
+    standby.go_on()
+    cast.reader.comment(cast.slug, "Said as it goes on.")
+    assert "Said as it goes on." in cast.stranger.get(f"/essays/{cast.slug}").text
+
+
 def test_a_session_that_has_begun_stays_with_the_primary(cast: Cast) -> None:
     version = change_title(cast.app, "Begun")
     wait_until_there(cast.app, "Begun")
