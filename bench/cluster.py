@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.acknowledged import Findings, Told, compare
 from bench.load import Crowd, Met
-from bench.nodes import Cluster, Database, Node, run_cluster, settings_of
-from bench.site import START_SECONDS, prepare, wait_until
+from bench.nodes import WELL_SECONDS, Cluster, Database, Node, run_cluster, settings_of
+from bench.site import prepare, wait_until
 from forum import clock
 from forum.accounts.sign_up import make_user
 from forum.accounts.user import User
@@ -141,7 +141,7 @@ def _kill(node: Node, crowd: Crowd, random: Random, seconds: float) -> None:
     node.kill()
     time.sleep(random.uniform(*DOWN_SECONDS))
     node.start()
-    wait_until(node.is_well, START_SECONDS, f"{node.name} does not come back")
+    wait_until(node.is_well, WELL_SECONDS, f"{node.name} does not come back")
     crowd.settle()
     time.sleep(seconds)
 
@@ -150,14 +150,14 @@ def _restart(node: Node) -> None:
     """End a node as a service manager does, and start it anew."""
     node.stop()
     node.start()
-    wait_until(node.is_well, START_SECONDS, f"{node.name} does not come back")
+    wait_until(node.is_well, WELL_SECONDS, f"{node.name} does not come back")
 
 
 def _reload(node: Node) -> None:
     """Have a node replace its web processes one by one, and wait until the old ones are gone."""
     before = node.web_processes()
     node.signal(signal.SIGHUP)
-    wait_until(lambda: not before & node.web_processes(), 2 * START_SECONDS, f"{node.name} does not reload")
+    wait_until(lambda: not before & node.web_processes(), 2 * WELL_SECONDS, f"{node.name} does not reload")
 
 
 def _count_mails(app: Flask, cluster: Cluster) -> Mails:

@@ -20,7 +20,6 @@ from bench.proxy import configuration
 from bench.site import (
     DURABLE,
     ROOT,
-    START_SECONDS,
     STOP_SECONDS,
     end,
     environment,
@@ -33,6 +32,9 @@ from tests.postgres import Postgres, as_account, unprivileged_account
 PYTHON = (sys.executable, "-m")
 WEB_PROCESSES = 2
 """In each web node."""
+
+WELL_SECONDS = 120
+"""Until a process that was started has to be well, on however busy a machine."""
 
 
 class Node:
@@ -55,7 +57,7 @@ class Node:
 
     def __enter__(self) -> "Node":
         self.start()
-        wait_until(self.is_well, START_SECONDS, f"{self.name} does not start")
+        wait_until(self.is_well, WELL_SECONDS, f"{self.name} does not start")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,7 +147,7 @@ class Database:
         with (folder / "log").open("ab") as log:
             how = as_account(unprivileged_account())
             self._started_again = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **how)
-        wait_until(self._answers, START_SECONDS, "PostgreSQL does not recover")
+        wait_until(self._answers, WELL_SECONDS, "PostgreSQL does not recover")
 
     def _answers(self) -> bool:
         try:
@@ -250,7 +252,7 @@ def _web(port: int) -> list[str]:
 
 def _is_ready(port: int) -> Callable[[], bool]:
     def is_ready() -> bool:
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz/web", timeout=5) as answer:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz/web", timeout=20) as answer:
             return bool(answer.status == 200)
         return False
 
