@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, extract, func, select
 from sqlalchemy.orm import defer
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import db
+from forum.database import db, is_sqlite
 from forum.essays.essay import Essay, EssayTag
 
 PER_PAGE = 30
@@ -43,13 +43,11 @@ def by_year(essays: Sequence[Essay]) -> list[tuple[int, list[Essay]]]:
 
 
 def years_published(now: datetime) -> dict[int, int]:
-    """Return how many essays each year brought, newest year first; one query for their dates alone."""
-    years: dict[int, int] = {}
-    dates = select(Essay.published_at).where(Essay.published(now)).order_by(Essay.published_at.desc())
-    for moment in db.session.scalars(dates):
-        if moment is not None:
-            years[moment.year] = years.get(moment.year, 0) + 1
-    return years
+    """Return how many essays each year of UTC brought, newest year first. One query."""
+    moment = Essay.published_at if is_sqlite() else func.timezone("UTC", Essay.published_at)
+    year = extract("year", moment)
+    counted = select(year, func.count()).where(Essay.published(now)).group_by(year).order_by(year.desc())
+    return {int(row[0]): row[1] for row in db.session.execute(counted)}
 
 
 def published_in(year: int) -> Any:

@@ -1,0 +1,279 @@
+"""What pages cost as discussions and the site grow: time, statements and bytes of each, rendered and not kept.
+
+python bench/growth.py [--database sqlite|postgresql|both] [--rounds 5] [--largest 100000] [--seed 1]
+"""
+
+import argparse
+import gzip
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import event, func, insert, select, text, update
+from werkzeug.test import TestResponse
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.site import KINDS, SEED, database, environment, prepare
+from bench.table import Figure, machine, text_table
+from forum import clock
+from forum.accounts.session import Session, token_digest
+from forum.accounts.user import Role, User
+from forum.app import create_app
+from forum.config import read_settings
+from forum.database import db, is_sqlite
+from forum.discussion.comment import Comment
+from forum.essays.essay import CommentPolicy, Essay, EssayAddress
+from forum.essays.revision import EssayRevision
+from tests.cast import Visitor
+
+COMMENTS = (100, 1_000, 10_000, 100_000)
+ESSAYS = (10, 1_000, 100_000)
+AT_ONCE = 2_000
+
+FULL_AT = 1_000
+"""The size from which on a first page is full, and weighs the same."""
+
+FLAT = 2.0
+"""What is flat takes at most so many times longer at the largest size than at FULL_AT."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one answer costs: the times in milliseconds, the rest does not depend on the machine."""
+
+    what: str
+    size: int
+    of: str
+    times: Sequence[float]
+    statements: int
+    identity: int
+    packed: int
+
+    @property
+    def milliseconds(self) -> float:
+        """Return the median time."""
+        return statistics.median(self.times)
+
+    def figure(self) -> Figure:
+        """Return it as a line of the table."""
+        what, times = f"{self.what}, {self.size:,} {self.of}", self.times
+        detail = f"{self.statements} statements, {self.identity:,} bytes, {self.packed:,} with gzip"
+        return Figure("9", what, self.milliseconds, "ms", None, False, min(times), max(times), detail)
+
+
+def measure(kind: str, asked: argparse.Namespace) -> list[Figure]:
+    """Return the table of growth (9): each cost, and how many times longer the largest takes than a full page."""
+    found = costs(kind, asked.rounds, asked.largest, asked.seed)
+    return [*(one.figure() for one in found), *_growth(found)]
+
+
+def costs(kind: str, rounds: int, largest: int, seed: int = SEED) -> list[Cost]:
+    """Make a site with large discussions and one with many essays, and return what their pages cost at each size."""
+    found: list[Cost] = []
+    for make, sizes in ((_discussions, COMMENTS), (_sites, ESSAYS)):
+        with TemporaryDirectory(prefix="forum-growth-") as name, database(kind, Path(name)) as url:
+            environ = environment(Path(name), url, 8330) | {"FORUM_SITE_URL": "http://localhost"}
+            found += make(environ, [size for size in sizes if size <= largest], rounds, seed)
+    return found
+
+
+def _discussions(environ: dict[str, str], sizes: Sequence[int], rounds: int, seed: int) -> Iterator[Cost]:
+    app, addresses = prepare(environ, sizes, 2, seed)
+    stranger, author, numbers = app.test_client(use_cookies=False), _author(app), count()
+    for size, address in zip(sizes, addresses, strict=True):
+        slug = address.rpartition("/")[2]
+        with app.app_context():
+            essay_id = db.session.scalar(select(Essay.id).where(Essay.slug == slug))
+            here = select(func.max(Comment.thread_number), func.max(Comment.id))
+            threads, last = db.session.execute(here.where(Comment.essay_id == essay_id)).one()
+            replies = select(Comment.id).where(Comment.essay_id == essay_id, Comment.place == 2)
+            reply = db.session.scalar(replies.order_by(Comment.id).limit(1))
+            roots = select(Comment.id).where(Comment.essay_id == essay_id, Comment.root_id.is_(None))
+            longest = db.session.scalar(roots.order_by(Comment.visible_below.desc()).limit(1))
+        pages = {
+            "first page": address,
+            "last page": f"{address}?page={-(-threads // 50)}",
+            "newest first": f"{address}?sort=newest",
+            "most thanked": f"{address}?sort=best",
+            "a reply": f"/comments/{reply}",
+            "the longest thread": f"/comments/{longest}",
+            "feed of comments": f"{address}/feed.xml",
+        }
+        for what, path in pages.items():
+            yield _cost(app, what, size, "comments", partial(stranger.get, path), rounds)
+        words = (f"Said at the end, for the {number}. time." for number in numbers)
+        post = partial(_post_reply, author, slug, words, last)
+        yield _cost(app, "posting, and where to", size, "comments", post, rounds)
+
+
+def _sites(environ: dict[str, str], sizes: Sequence[int], rounds: int, _seed: int) -> Iterator[Cost]:
+    app = create_app(read_settings(environ))
+    with app.app_context():
+        upgrade()
+    made, stranger = 0, app.test_client(use_cookies=False)
+    for size in sizes:
+        _add_essays(app, made, size)
+        made = size
+        pages = {
+            "home": "/",
+            "home, last page": f"/?page={-(-size // 30)}",
+            "archive": "/archive",
+            "archive, last page": f"/archive?page={-(-size // 100)}",
+            "an essay": "/essays/essay-5",
+            "feed": "/feed.xml",
+            "sitemap": "/sitemap.xml",
+        }
+        for what, path in pages.items():
+            yield _cost(app, what, size, "essays", partial(stranger.get, path), rounds)
+
+
+def _cost(app: Flask, what: str, size: int, of: str, ask: Callable[[], TestResponse], rounds: int) -> Cost:
+    """Ask a few times, each time with another version of every discussion, so that nothing that is kept will do."""
+    times = []
+    _grow_versions(app)
+    with _counted(app) as sent:
+        answer = ask()
+    if answer.status_code not in (200, 303):
+        raise RuntimeError(f"{what} at {size}: {answer.status}")
+    for _ in range(rounds):
+        _grow_versions(app)
+        began = time.perf_counter()
+        ask()
+        times.append(1_000 * (time.perf_counter() - began))
+    return Cost(what, size, of, times, len(sent), len(answer.data), len(gzip.compress(answer.data, 6)))
+
+
+def _growth(found: Sequence[Cost]) -> Iterator[Figure]:
+    """Yield how many times longer each page takes at the largest size than at the one from which on pages are full."""
+    for what, of in dict.fromkeys((one.what, one.of) for one in found):
+        sizes = {one.size: one for one in found if (one.what, one.of) == (what, of)}
+        largest = sizes[max(sizes)]
+        if FULL_AT in sizes and largest.size > FULL_AT:
+            full, words = sizes[FULL_AT], f"{what}: {largest.size:,} ÷ {FULL_AT:,} {of}"
+            detail = f"{largest.milliseconds:,.1f} ms ÷ {full.milliseconds:,.1f} ms"
+            yield Figure("9", words, largest.milliseconds / full.milliseconds, "times", FLAT, detail=detail)
+
+
+@contextmanager
+def _counted(app: Flask) -> Iterator[list[str]]:
+    """Collect the statements of the application meanwhile, but for those that begin transactions."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            sent.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def _grow_versions(app: Flask) -> None:
+    with app.app_context():
+        newest = select(Essay.id).order_by(Essay.id).limit(len(COMMENTS) + 2)
+        grow = update(Essay).where(Essay.id.in_(newest)).values(thread_version=Essay.thread_version + 1)
+        db.session.execute(grow.execution_options(synchronize_session=False))
+        db.session.commit()
+
+
+def _author(app: Flask) -> Visitor:
+    """Return the browser of the essays' author, who may write as fast as they like."""
+    client, now = app.test_client(), clock.now()
+    with app.app_context():
+        [author_id] = db.session.scalars(select(Essay.author_id).distinct())
+        db.session.execute(update(User).where(User.id == author_id).values(role=Role.AUTHOR))
+        session = {"user_id": author_id, "token_hash": token_digest("growth"), "created_at": now}
+        db.session.add(Session(**session, last_seen_at=now))
+        db.session.commit()
+    with client.session_transaction() as cookie:
+        cookie["_user_id"], cookie["_fresh"] = "growth", True
+    return Visitor(app, client, author_id)
+
+
+def _post_reply(author: Visitor, slug: str, words: Iterator[str], answered: int) -> TestResponse:
+    return author.comment(slug, next(words), answered)
+
+
+def _add_essays(app: Flask, since: int, until: int) -> None:
+    """Put short essays straight into the database, one for each hour back in time, each with a comment since."""
+    now = clock.now()
+    with app.app_context():
+        author_id = db.session.scalar(select(User.id).limit(1))
+        if author_id is None:
+            writer = User(name="Ada", email="ada@mail.example", role=Role.AUTHOR, created_at=now)
+            db.session.add(writer)
+            db.session.flush()
+            author_id = writer.id
+        for first in range(since, until, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, until))
+            db.session.execute(insert(Essay), [_essay(number, author_id, now) for number in numbers])
+            slugs = [{"slug": f"essay-{number}", "essay_id": number + 1} for number in numbers]
+            db.session.execute(insert(EssayAddress), slugs)
+            db.session.execute(
+                insert(EssayRevision), [_revision(number, author_id, now) for number in numbers]
+            )
+        db.session.commit()
+        _let_postgresql_look()
+
+
+def _essay(number: int, author_id: int, now: datetime) -> dict[str, Any]:
+    published_at = now - timedelta(hours=2 + number)
+    return {
+        "id": number + 1,
+        "slug": f"essay-{number}",
+        "author_id": author_id,
+        "title": f"On number {number}",
+        "source": "Water waits.",
+        "html": "<p>Water waits.</p>",
+        "excerpt": "Water waits.",
+        "comments": CommentPolicy.SUBSCRIBERS,
+        "created_at": published_at,
+        "updated_at": published_at,
+        "published_at": published_at,
+        "commented_at": published_at + timedelta(hours=1),
+        "visible_comments": 1,
+    }
+
+
+def _revision(number: int, author_id: int, now: datetime) -> dict[str, Any]:
+    words = {"title": f"On number {number}", "source": "Water waits.", "created_at": now}
+    return {"essay_id": number + 1, "number": 1, "editor_id": author_id, **words}
+
+
+def _let_postgresql_look() -> None:
+    """Let PostgreSQL count its rows, as it does by itself a while after they came."""
+    if not is_sqlite():
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description="Measure what pages cost as discussions and the site grow.")
+    parser.add_argument("--database", choices=(*KINDS, "both"), default="both")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--largest", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=SEED)
+    asked = parser.parse_args()
+    for kind in KINDS if asked.database == "both" else (asked.database,):
+        print(f"\n{kind}\n{text_table(measure(kind, asked), machine())}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
