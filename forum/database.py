@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from flask import Flask, has_request_context, request
+from flask import Flask, current_app, g, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
@@ -186,6 +186,30 @@ def as_stored(row: Row) -> Row:
     return row
 
 
+def read_first() -> None:
+    """Let this request read before it writes. What it may not rely on any more is to be read again after the turn."""
+    g.reads_first = True
+
+
+def is_reading_first() -> bool:
+    """Tell whether this request has yet to wait for its turn to write."""
+    return is_sqlite() and bool(g.get("reads_first", False))
+
+
+def begin_to_write() -> None:
+    """Wait for the turn to write, where only one may; what was read stays as it was read."""
+    if not g.pop("reads_first", False) or not is_sqlite():
+        return
+    connection = db.session.connection()
+    if TURN not in connection.info:
+        raw: Any = connection.connection.driver_connection
+        raw.execute(
+            "COMMIT"
+        )  # of what was read: a transaction that has read would fail where another one wrote
+        connection.info[TURN] = current_app.extensions[WriteQueue.__name__].enter()
+        raw.execute("BEGIN IMMEDIATE")
+
+
 def commit_and_keep() -> None:
     """Commit; rows keep what was read of them, for an answer that only tells what was stored."""
     db.session().expire_on_commit = False
@@ -206,12 +230,13 @@ def init_database(app: Flask) -> None:
     migrate.init_app(app, directory=str(app.config["MIGRATIONS"]))
     with app.app_context():
         if is_sqlite():
-            _prepare_sqlite(db.engine)
+            app.extensions[WriteQueue.__name__] = queue = WriteQueue(db.engine.url.database)
+            _prepare_sqlite(db.engine, queue)
         else:
             _prepare_postgresql(db.engine)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, queue: "WriteQueue") -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
@@ -224,13 +249,11 @@ def _prepare_sqlite(engine: Engine) -> None:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    queue = WriteQueue(engine.url.database)
-
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
         # A deferred transaction that writes after it has read fails at once when another one wrote meanwhile;
         # whoever may write takes the lock first and waits for it.
-        reading = has_request_context() and request.method in READING
+        reading = has_request_context() and (request.method in READING or g.get("reads_first", False))
         if not reading and TURN not in connection.info:
             connection.info[TURN] = queue.enter()
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -17,7 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from forum import clock
 from forum.accounts.device import device_words
 from forum.accounts.user import User, lock_users
-from forum.database import READING, Base, Id, Moment, Token, db, reference
+from forum.database import READING, Base, Id, Moment, Token, db, is_reading_first, reference
 from forum.web import person, require
 
 READER_LIFETIME = timedelta(days=90)
@@ -191,7 +191,7 @@ def _delete_row(token: str) -> None:
 def _touch(row: Session, now: datetime) -> None:
     """Note that the session is in use; a reading request does it in a transaction of its own."""
     seen = update(Session).where(Session.id == row.id).values(last_seen_at=now)
-    if request.method in READING:
+    if request.method in READING or is_reading_first():
         with db.engine.begin() as connection:
             connection.execute(seen)
     else:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, select, true
+from sqlalchemy.orm.attributes import set_committed_value
 
 from forum import clock
 from forum.accounts.user import User
@@ -16,6 +17,34 @@ from forum.discussion.learned import LearnedFilter, know_newest
 from forum.discussion.rules import rule
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
+
+OF_PERSON = (
+    User.role,
+    User.email_confirmed_at,
+    User.accepted_comments,
+    User.is_held,
+    User.suspended_until,
+    User.banned_at,
+    User.banned_until,
+    User.warning,
+)
+OF_ESSAY = (
+    Essay.slug,
+    Essay.title,
+    Essay.access,
+    Essay.comments,
+    Essay.premoderation,
+    Essay.published_at,
+    Essay.withdrawn_at,
+    Essay.discussion_closed_at,
+    Essay.closing_note,
+    Essay.kept_open_at,
+    Essay.commented_at,
+)
+"""What decides whether somebody may write here, and how; it may have changed while they waited for the turn."""
+
+ALSO_COMPARED = 30
+"""So many comments more of the same writer are looked at for the same words: staff may write without a pause."""
 
 HOUR = timedelta(hours=1)
 
@@ -41,7 +70,8 @@ class Before:
 def read_before(author: User, essay: Essay, source: str, form_token: str, answered: Comment | None) -> Before:
     """Return how things stand for a comment that is about to be added. One statement.
 
-    The caller holds the locks of `lock_discussion`, which keep the number, and on SQLite the id, from others.
+    It also brings person and essay up to date: on SQLite they may have been read before the turn to write. The caller
+    holds the locks of `lock_discussion`, which keep the number, and on SQLite the id, from others.
     """
     now, settings, repeat = clock.now(), site_settings(), rule("repeat")
     asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
@@ -55,18 +85,18 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
             "words": source,
             "same_since": now - timedelta(minutes=settings.same_text_minutes),
             "repeat_since": now - timedelta(days=repeat.values["days"]),
-            "most": max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"])
-            * 4,
+            "essay": essay.id,
+            "most": max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"]),
         },
     )
+    _bring_up_to_date(author, essay, row)
     know_newest((row.learned_id, row.learned_at) if row.learned_id else None)
-    recent = [one for one in (row, *rows) if one.created_at is not None]
     return Before(
         comment_id=row.comment_id,
         number=row.number,
         posted_id=row.posted_id,
-        recent=[one.created_at for one in recent if now - one.created_at < HOUR],
-        repeats_own=any(one.is_same for one in recent),
+        recent=[one.posted_at for one in (row, *rows) if one.posted_at and now - one.posted_at < HOUR],
+        repeats_own=bool(row.repeats_own),
         same_words_at=row.same_words_at,
     )
 
@@ -76,32 +106,49 @@ def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any
     """Return the select of one row for each recent comment of the writer, at least one, what else is known in each."""
     learned = select(LearnedFilter.id, LearnedFilter.trained_at).order_by(LearnedFilter.id.desc()).limit(1)
     by_form = (Comment.author_id == bindparam("author")) & (Comment.form_token == bindparam("form_token"))
-    known = select(
+    facts = select(
         _next_id(on_sqlite).label("comment_id"),
         (_next_place() if is_reply else _next_thread_number()).label("number"),
         select(Comment.id).where(by_form).scalar_subquery().label("posted_id"),
         learned.with_only_columns(LearnedFilter.id).scalar_subquery().label("learned_id"),
         learned.with_only_columns(LearnedFilter.trained_at).scalar_subquery().label("learned_at"),
         (_same_words_at() if asks_repeat else literal(None, UtcDateTime)).label("same_words_at"),
-    ).subquery()
+        _repeats_own().label("repeats_own"),
+        *(column.label(_name(column)) for column in (*OF_PERSON, *OF_ESSAY)),
+    )
+    here = facts.select_from(User).join(Essay, Essay.id == bindparam("essay"))
+    known = here.where(User.id == bindparam("author")).subquery()
     # By the ids, of which an index knows each writer's last: by the time all that they ever wrote would be read.
-    recent = (
-        select(
-            Comment.id,
-            Comment.created_at,
-            (
-                (Comment.created_at > bindparam("same_since"))
-                & (CommentRevision.source == bindparam("words"))
-            ).label("is_same"),
-        )
-        .join(CommentRevision, (CommentRevision.comment_id == Comment.id) & (CommentRevision.number == 1))
+    last = select(Comment.id, Comment.created_at).where(Comment.author_id == bindparam("author"))
+    last = last.order_by(Comment.id.desc())
+    recent = last.limit(bindparam("most")).subquery()
+    rows = select(*known.c, recent.c.created_at.label("posted_at"))
+    return rows.select_from(known.outerjoin(recent, true())).order_by(recent.c.id.desc())
+
+
+def _bring_up_to_date(author: User, essay: Essay, row: Any) -> None:
+    fresh = row._mapping
+    for known, columns in ((author, OF_PERSON), (essay, OF_ESSAY)):
+        for column in columns:
+            set_committed_value(known, column.key, fresh[_name(column)])
+
+
+def _name(column: Any) -> str:
+    return f"{column.class_.__tablename__}_{column.key}"
+
+
+def _repeats_own() -> ColumnElement[Any]:
+    """Return whether one of the writer's last comments began with the same words a moment ago."""
+    last = (
+        select(Comment.id, Comment.created_at)
         .where(Comment.author_id == bindparam("author"))
         .order_by(Comment.id.desc())
-        .limit(bindparam("most"))
+        .limit(bindparam("most") + ALSO_COMPARED)
         .subquery()
     )
-    rows = select(*known.c, recent.c.created_at, recent.c.is_same)
-    return rows.select_from(known.outerjoin(recent, true())).order_by(recent.c.id.desc())
+    first = (CommentRevision.comment_id == last.c.id) & (CommentRevision.number == 1)
+    same = (last.c.created_at > bindparam("same_since")) & (CommentRevision.source == bindparam("words"))
+    return exists(select(last.c.id).join(CommentRevision, first).where(same))
 
 
 def _next_id(on_sqlite: bool) -> ColumnElement[int]:

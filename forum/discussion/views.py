@@ -15,7 +15,7 @@ from forum.accounts.session import lock_person
 from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
 from forum.accounts.user import Standing, User
 from forum.accounts.views import asked, limit_mails
-from forum.database import commit_and_keep, db
+from forum.database import begin_to_write, commit_and_keep, db, read_first
 from forum.discussion.answers import (
     Answer,
     as_json,
@@ -53,6 +53,7 @@ from forum.discussion.screening import Refused
 from forum.essays.essay import Essay, find_essay
 from forum.limits import limit
 from forum.notifications.follow import is_following, toggle_follow
+from forum.site.settings import site_settings
 from forum.text.markdown import Rendered
 from forum.web import (
     csrf,
@@ -89,6 +90,8 @@ def post(slug: str) -> Answer:
     form = CommentForm()
     words = form.render_words()
     is_posted = words is not None and "preview" not in request.form
+    if is_posted:
+        read_first()
     user = lock_person(WRITER, comment_id=row_number(form.parent_id.data)) if is_posted else person()
     essay = require_found(_essay_for(slug, is_locked=user is not None and is_posted))
     if user is not None:
@@ -209,6 +212,8 @@ def follow(slug: str) -> Answer:
 
 def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
     form_token = form.form_token.data or new_form_token()
+    site_settings()  # before the turn
+    begin_to_write()
     parent = _parent(form, essay)
     before = read_before(user, essay, words.source, form_token, parent)
     if before.posted_id is not None:
@@ -248,6 +253,7 @@ def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
 
     That a discussion is over is said at once.
     """
+    begin_to_write()
     parent = _parent(form, essay)
     if sentence := why_nobody(essay, clock.now()) or why_thread_closed(parent):
         return compose(form, essay, 403, [sentence])

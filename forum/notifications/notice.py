@@ -170,7 +170,8 @@ def notify(
     values = {"by_id": by.id if by else None, "thread_id": thread_id, **texts, **own, **moments}
     db.session.flush()
     statement = _putting_before(people, is_sqlite())
-    db.session.connection().execute(statement, {f"notice_{name}": value for name, value in values.items()} | dict(given))
+    own_names = {f"notice_{name}": value for name, value in values.items()}
+    db.session.connection().execute(statement, own_names | dict(given))
     if not is_first:
         bring_back(subject, not_before or now)
         reword(subject, words)
