@@ -15,6 +15,9 @@ LIFELINE = 0
 DRAIN_SECONDS = 2.0
 """How long a web worker that leaves still answers on the connections it has, each answer the last of its connection."""
 
+ASK_AGAIN_SECONDS = 5.0
+"""A generation that was asked for because a worker died may itself not start."""
+
 LAST_SECONDS = 0.5
 """The same where no next generation follows: long enough for a request that was on its way as the door closed."""
 
@@ -44,10 +47,10 @@ class Keeper:
         everyone = len(self._workers)
         while self._workers:
             self._bury()
-            if len(self._workers) < everyone:
-                everyone = len(self._workers)
+            is_short = len(self._workers) < everyone
+            if is_short:
                 os.kill(os.getppid(), signal.SIGHUP)
-            heard, closed = self._signals.wait(None, [LIFELINE])
+            heard, closed = self._signals.wait(ASK_AGAIN_SECONDS if is_short else None, [LIFELINE])
             if closed or heard & {signal.SIGTERM, signal.SIGUSR1}:
                 return self._end(DRAIN_SECONDS if heard == {signal.SIGUSR1} else LAST_SECONDS)
 

@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import socket
+import struct
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +82,23 @@ def _turn_away_from(door: socket.socket) -> None:
     Granian cannot be told to accept no more without closing connections too, and a connection that it accepts
     in its last moment would be closed unheard. At the door, the next generation takes it.
     """
+    until = time.monotonic() + 0.5
+    while _waiting_at(door) and time.monotonic() < until:
+        time.sleep(
+            0.001
+        )  # if nobody else holds the door, it closes now, and who waits there would be turned out
     nowhere = socket.create_server(("127.0.0.1", 0))
     nowhere.setblocking(False)
     os.dup2(nowhere.fileno(), door.fileno())
     nowhere.close()
+
+
+def _waiting_at(door: socket.socket) -> int:
+    """Return how many connections wait to be accepted: `tcpi_unacked` of linux/tcp.h, for a socket that listens."""
+    if not hasattr(socket, "TCP_INFO"):
+        return 0
+    number: int = struct.unpack_from("=I", door.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28), 24)[0]
+    return number
 
 
 def _allow_files() -> None:

@@ -88,7 +88,7 @@ def test_whoever_of_the_server_is_killed_is_replaced_and_with_the_first_all_end(
     for who in (lambda: site.web_workers()[0], lambda: children(site.process.pid)[-1]):
         before = site.web_workers()
         os.kill(who(), signal.SIGKILL)
-        wait_until(lambda before=before: len(set(site.web_workers()) - set(before)) == 2)  # type: ignore[misc]
+        wait_until(lambda before=before: len(set(site.web_workers()) - set(before)) >= 2)  # type: ignore[misc]
         assert site.get("/") == b"generation 1"
     processes = tree(site.process.pid)
     site.process.kill()
