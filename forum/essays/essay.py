@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, String, or_, select, true
+from sqlalchemy import JSON, ColumnElement, Index, String, or_, select, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from forum.accounts.user import Role, User
@@ -45,6 +45,16 @@ class Essay(Base):
     """One essay as it stands. Its text is that of the current revision, rendered once, at writing."""
 
     __tablename__ = "essay"
+    # Lists of essays page and count by this one alone.
+    __table_args__ = (
+        Index(
+            "ix_essay_listed",
+            "published_at",
+            "id",
+            sqlite_where=text("withdrawn_at IS NULL"),
+            postgresql_where=text("withdrawn_at IS NULL"),
+        ),
+    )
 
     id: Mapped[Id]
     slug: Mapped[str] = mapped_column(String(120), unique=True)
@@ -66,7 +76,7 @@ class Essay(Base):
 
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
-    published_at: Mapped[Moment | None] = mapped_column(index=True)
+    published_at: Mapped[Moment | None]
     withdrawn_at: Mapped[Moment | None]
     discussion_closed_at: Mapped[Moment | None]
     closing_note: Mapped[Prose] = mapped_column(default="")

@@ -57,12 +57,19 @@ def upgrade() -> None:
         sqlite_where=unread,
         postgresql_where=unread,
     )
+    shown = sa.text("withdrawn_at IS NULL")
+    op.drop_index("ix_essay_published_at", "essay")
+    op.create_index(
+        "ix_essay_listed", "essay", ["published_at", "id"], sqlite_where=shown, postgresql_where=shown
+    )
     op.drop_index("ix_reaction_user_id", "reaction")
     op.create_index("ix_reaction_user_id_comment_id", "reaction", ["user_id", "comment_id"])
 
 
 def downgrade() -> None:
     op.drop_index("ix_notice_unread", "notice")
+    op.drop_index("ix_essay_listed", "essay")
+    op.create_index("ix_essay_published_at", "essay", ["published_at"])
     op.drop_index("ix_reaction_user_id_comment_id", "reaction")
     op.create_index("ix_reaction_user_id", "reaction", ["user_id"])
     for name in ("unseen", "pinned", "picked", "most_thanked", "places", "threads"):
