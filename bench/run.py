@@ -31,7 +31,7 @@ ESSAYS = {
     "pages": (1_000, 0),
     "signed-in": (1_000,),
     "fresh": (1_000,),
-    "posting": (0,),
+    "posting": (100, 0),
 }
 """The parts that share a site, in their order, and how many comments their essays have; 0 stands for --largest."""
 
