@@ -23,6 +23,7 @@ from forum.essays.editor import blueprint as essay_editor
 from forum.essays.pictures import blueprint as essay_pictures
 from forum.essays.release import blueprint as essay_release
 from forum.limits import init_limits
+from forum.migrations import init_migrations
 from forum.moderation.batch_views import blueprint as batch
 from forum.moderation.desk_views import blueprint as desk
 from forum.moderation.learning_views import blueprint as learned
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _configure(app, settings)
     init_database(app)
+    init_migrations(app)
     init_limits(app)
     init_replica(app)
     init_sessions(app)

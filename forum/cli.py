@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from alembic.script import ScriptDirectory
 from flask import current_app
 from flask.cli import FlaskGroup
 from flask_migrate import upgrade
+from flask_migrate.cli import db as migrations  # type: ignore[import-not-found]
 from sqlalchemy.exc import OperationalError
 
 from forum.accounts.address import BadAddress, clean_address
@@ -31,7 +31,6 @@ from forum.archive.copying import (
     copy_rows,
     count_rows,
     has_rows,
-    migration_of,
     opened_source,
 )
 from forum.archive.reader_file import FileRefused, ReaderFile
@@ -44,6 +43,7 @@ from forum.demo.story import tell_story
 from forum.essays.importing import ImportRefused, find_author, import_essays
 from forum.essays.listing import essay_facts
 from forum.essays.sending import wish_to_send
+from forum.migrations import migration_of, newest_migration
 from forum.outbox.bounces import NotUnderstood, bounces_in, keep
 from forum.pages.health import find_problems
 from forum.server.command import serve_site
@@ -109,6 +109,7 @@ def list_essays(as_json: bool) -> None:
 
 
 forum.add_command(serve_site)
+forum.add_command(migrations)
 run_server = serve_site
 
 
@@ -140,7 +141,7 @@ def copy_site(to_url: str, from_url: str | None) -> None:
     if not to_url.startswith("postgresql"):
         raise click.ClickException("The target has to be a PostgreSQL database: --to postgresql://…")
     app = create_app(replace(settings, database_url=to_url, replica_url=None, redis_url=None))
-    head = str(ScriptDirectory(str(app.config["MIGRATIONS"])).get_current_head())
+    head = newest_migration(app.config["MIGRATIONS"])
     try:
         with opened_source(from_url or settings.database_url, head) as source, app.app_context():
             _migrate_empty_target(head)

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Flask, current_app, g, has_request_context, request
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     BigInteger,
@@ -62,7 +61,6 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
-migrate = Migrate(db=db, render_as_batch=True)
 
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
@@ -227,7 +225,6 @@ def init_database(app: Flask) -> None:
     else:
         app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {"pool_pre_ping": True})
     db.init_app(app)
-    migrate.init_app(app, directory=str(app.config["MIGRATIONS"]))
     with app.app_context():
         if is_sqlite():
             app.extensions[WriteQueue.__name__] = queue = WriteQueue(db.engine.url.database)

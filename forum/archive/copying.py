@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic.migration import MigrationContext
 from psycopg import sql
 from sqlalchemy import (
     JSON,
@@ -46,6 +45,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import NullType
 
 from forum.database import Base, UtcDateTime
+from forum.migrations import migration_of
 
 PIECE = 2_000
 """Rows in a transaction. After a kill that many are copied again at most."""
@@ -130,11 +130,6 @@ def has_rows(target: Connection) -> bool:
         for table in _tables()
         if table.name in there
     )
-
-
-def migration_of(connection: Connection) -> str | None:
-    """Return the migration that a database is at, or None where it has none."""
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def count_rows(source: Connection) -> int:

@@ -1,16 +1,14 @@
 """Whether the process answers, and whether what it stands on is well: for proxies, monitors and `forum check`."""
 
 from datetime import datetime, timedelta
-from functools import cache
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from forum import clock
 from forum.database import db
+from forum.migrations import migration_of, newest_migration
 from forum.outbox.mail_server import mail_server
 from forum.outbox.message import Message
 
@@ -53,19 +51,13 @@ def _problems_of_database() -> list[str]:
     """Return what keeps this program from using the database. One query."""
     try:
         with db.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = migration_of(connection)
     except SQLAlchemyError as error:
         return [_no_answer(error)]
-    head = _newest_migration(str(current_app.config["MIGRATIONS"]))
+    head = newest_migration(current_app.config["MIGRATIONS"])
     if current == head:
         return []
     return [f"The database is at migration {current or 'none'}, the program needs {head}: forum db upgrade."]
-
-
-@cache
-def _newest_migration(folder: str) -> str | None:
-    """Return the last migration of this program; the files are read once, not at each question of a proxy."""
-    return ScriptDirectory(folder).get_current_head()
 
 
 def _no_answer(error: SQLAlchemyError) -> str:

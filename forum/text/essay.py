@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from forum.text.essay_html import Composed
+from forum.text.composed import Composed
 from forum.text.essay_process import TookTooLong, compose_apart
 from forum.text.excerpt import count_words, plain_text
 from forum.text.normal import normalise

@@ -5,7 +5,7 @@ Runs inside the rendering process (see essay_process), because Markdown may neve
 
 import copy
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -16,23 +16,12 @@ from markdown.extensions.tables import TableExtension
 from markdown.inlinepatterns import InlineProcessor, SimpleTagInlineProcessor
 from markdown.util import AtomicString
 
+from forum.text.composed import Composed
 from forum.text.excerpt import plain_text, shorten
 from forum.text.markdown import bare_links
 from forum.text.safe_html import MORE_CLASS, clean_essay_draft, clean_essay_html
 
 EXCERPT_CHARACTERS = 240
-
-
-@dataclass(frozen=True)
-class Composed:
-    """What the rendering process answers; each entry of `toc` is (id, title, level)."""
-
-    html: str = ""
-    preview_html: str | None = None
-    toc: list[tuple[str, str, int]] = field(default_factory=list)
-    excerpt: str = ""
-    picture_without_alt: str | None = None
-    nested_too_deeply: bool = False
 
 
 def compose(source: str) -> Composed:

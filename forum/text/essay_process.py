@@ -17,10 +17,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from forum.text.essay_html import Composed, compose
+from forum.text.composed import Composed
 
 RENDER_CPU_SECONDS = 2.0
 # For a machine so busy that two seconds of work take longer; then the process is killed.
@@ -172,16 +173,18 @@ def _wait_until(line: socket.socket, deadline: float) -> None:
 
 def _serve(line: socket.socket) -> None:
     """Compose what comes through `line` until it is closed or silent for long."""
+    from forum.text.essay_html import compose  # noqa: PLC0415  # 2 MB and 20 ms that web workers are spared
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the web worker
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     with contextlib.suppress(OSError):  # the other end went away, or was silent for long
         while request := _receive(line, time.monotonic() + IDLE_SECONDS):
-            _send(line, _answer(request["source"]), time.monotonic() + IDLE_SECONDS)
+            _send(line, _answer(compose, request["source"]), time.monotonic() + IDLE_SECONDS)
 
 
-def _answer(source: str) -> dict[str, Any]:
+def _answer(compose: Callable[[str], Composed], source: str) -> dict[str, Any]:
     # No handler is set: the kernel ends the process, even inside a regular expression.
     signal.setitimer(signal.ITIMER_PROF, RENDER_CPU_SECONDS)
     try:

@@ -1,9 +1,11 @@
 """Names of people: what may be one, and when two of them look alike."""
 
+import json
 import re
 import unicodedata
-
-from confusable_homoglyphs import confusables
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from forum.text.normal import one_line
 
@@ -47,7 +49,7 @@ def name_key(name: str) -> str:
     showing.
     """
     name = unicodedata.normalize("NFKC", one_line(name)).casefold()
-    letters = unicodedata.normalize("NFD", name).translate(_LOOK_ALIKES)
+    letters = unicodedata.normalize("NFD", name).translate(_look_alikes())
     letters = letters.replace("l\u0307", "l")  # the dot that İ leaves behind
     kept = "".join(character for character in letters if _counts_in_key(character))
     return unicodedata.normalize("NFC", kept.replace("rn", "m").replace("vv", "w"))
@@ -66,13 +68,19 @@ _JOINING_LETTER = re.compile("[\u0600-\u0dff\u1000-\u109f\u1780-\u17ff]")
 _ALPHABETS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"})
 
 
+@cache
 def _look_alikes() -> dict[int, str]:
-    """Return what to write for each character that passes for a Latin letter or a digit."""
+    """Return what to write for each character that passes for a Latin letter or a digit.
+
+    Made when the first name is compared. The list that it is made from takes 7 MB, so only its file is read here:
+    the module of the same package would keep it.
+    """
+    listed = json.loads((files("confusable_homoglyphs") / "confusables.json").read_bytes())
     table: dict[str, str] = {}
     # Small letters first: names are case-folded, so a look-alike capital counts only if its
     # small letter resembles nothing (В is like B, в alone is like nothing).
     for plain in "abcdefghijklmnopqrstuvwxyz23456789ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-        for similar in _similar_to(plain):
+        for similar in _similar_to(plain, listed):
             table.setdefault(similar.casefold(), plain.casefold())
     # Unlike the case-blind rest these cannot be told apart once case is gone: I, i, l and 1.
     table |= dict.fromkeys("iı1|", "l") | {"0": "o"}
@@ -83,13 +91,11 @@ def _look_alikes() -> dict[int, str]:
     }
 
 
-def _similar_to(plain: str) -> list[str]:
-    found = confusables.is_confusable(plain, greedy=True, preferred_aliases=[]) or []
-    return [homoglyph["c"].strip("\u200e") for entry in found for homoglyph in entry["homoglyphs"]]
+def _similar_to(plain: str, listed: dict[str, Any]) -> list[str]:
+    return [homoglyph["c"].strip("\u200e") for homoglyph in listed.get(plain, ())]
 
 
 _PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789"
-_LOOK_ALIKES = _look_alikes()
 
 
 def _has_invisible(name: str) -> bool:
