@@ -18,8 +18,8 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 LAST_BLOCK = b"\x03\x00"
 """An empty block that says that it is the last one."""
 
-LEVEL = 5
-"""Of zlib's nine: 6 took 40 % longer for 3 % fewer bytes of a discussion."""
+LEVEL = 6
+"""Of zlib's nine; more takes longer for next to nothing."""
 
 MOST_STORED = 65_535
 """Bytes that one uncompressed block holds."""
@@ -46,11 +46,7 @@ class Segment:
         """Return the CRC-32 of what had `crc` with these bytes behind it, without looking at them again."""
         first, second, third, last = self._tables
         return (
-            self._crc
-            ^ first[crc & 255]
-            ^ second[crc >> 8 & 255]
-            ^ third[crc >> 16 & 255]
-            ^ last[crc >> 24]
+            self._crc ^ first[crc & 255] ^ second[crc >> 8 & 255] ^ third[crc >> 16 & 255] ^ last[crc >> 24]
         )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from flask import current_app, render_template
@@ -33,6 +34,9 @@ from forum.notifications.watch import MutedPerson
 MARKER = re.compile(r"<!--(own|liked|fold|unfold|below):(\d+)-->")
 
 END_OF_FOLD = "</details>"
+
+MOST_LINKS = 2_000
+"""Comments whose links for their writers are remembered as they were rendered."""
 
 OwnParts = dict[tuple[str, int], str]
 """A viewer's own parts of a discussion: the HTML for the marker of that name at that comment."""
@@ -132,16 +136,25 @@ def parts_of(
         if comment_id not in ids:
             continue
         if kind == "liked":
-            parts["liked", comment_id] = templates.get_template("discussion/_liked.html").render()
+            parts["liked", comment_id] = _thanked(templates)
         elif kind == "own" and comment_id != top:
-            parts["own", comment_id] = templates.get_template("discussion/_own.html").render(
-                comment_id=comment_id, may_edit=_may_edit(may, is_closed=is_closed)
-            )
+            may_edit = _may_edit(may, is_closed=is_closed)
+            parts["own", comment_id] = _links(templates, comment_id, may_edit=may_edit)
         elif kind == "fold":
             fold = templates.get_template("discussion/_fold.html").render(name=name)
             parts["fold", comment_id] = fold.removesuffix(END_OF_FOLD)
             parts["unfold", comment_id] = END_OF_FOLD
     return parts
+
+
+@cache
+def _thanked(templates: Environment) -> str:
+    return templates.get_template("discussion/_liked.html").render()
+
+
+@lru_cache(MOST_LINKS)
+def _links(templates: Environment, comment_id: int, *, may_edit: bool) -> str:
+    return templates.get_template("discussion/_own.html").render(comment_id=comment_id, may_edit=may_edit)
 
 
 def _in_range(column: Any) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ of the one who happened to come first can be in what the next one gets. What dif
 import pickle
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -46,6 +46,9 @@ BROTLI_QUALITY = 4
 
 NONCE = secrets.token_hex(8)
 """Nobody who writes a comment knows it, so no comment can hold a slot."""
+
+MOST_SEGMENTS = 400
+"""Of one page of threads; more readers with something of their own on it get the rest of theirs uncompressed."""
 
 CSRF, FORM_TOKEN, NAME, UNREAD, THREADS = (
     f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "threads")
@@ -190,7 +193,7 @@ class Threads:
     count: int
     has_picks: bool
     validity: Validity
-    _segments: dict[tuple[int, int], Segment] = field(default_factory=dict)
+    _segments: dict[tuple[int, int, int, int | None], Segment] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -213,9 +216,10 @@ class Threads:
         return max(self.ids)
 
     @cached_property
-    def _leaf_of(self) -> dict[tuple[str, int], int]:
+    def _spots(self) -> dict[tuple[str, int], tuple[int, int, int]]:
+        """Return where each marker is: in which leaf, from which letter to which."""
         return {
-            (found[1], int(found[2])): number
+            (found[1], int(found[2])): (number, found.start(), found.end())
             for number, leaf in enumerate(self.leaves)
             for found in MARKER.finditer(leaf)
         }
@@ -225,29 +229,48 @@ class Threads:
         return "".join(_filled(leaf, own) for leaf in self.leaves)
 
     def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
-        """Return all of it for gzip: what nobody owns in as few segments as possible, threads with own parts anew."""
-        touched = sorted({self._leaf_of[marker] for marker in own if marker in self._leaf_of})
-        return list(self._cover(0, len(self.leaves), touched, own))
+        """Return all of it for gzip: a viewer's own parts as bytes, what is between them in few segments.
 
-    def _cover(
-        self, start: int, end: int, touched: Sequence[int], own: OwnParts
-    ) -> "Iterator[Segment | bytes]":
-        """Halve until a part is without any touched thread, or is one."""
-        here = [number for number in touched if start <= number < end]
-        if not here:
-            yield self._segment(start, end)
-        elif end - start == 1:
-            yield _filled(self.leaves[start], own).encode()
-        else:
-            middle = (start + end) // 2
-            yield from self._cover(start, middle, here, own)
-            yield from self._cover(middle, end, here, own)
+        Who thanked the same comment shares the segments beside it.
+        """
+        if not own:
+            return [self._segment(0, len(self.leaves))]
+        pieces: list[Segment | bytes] = []
+        leaf = after = 0
+        for number, start, end, marker in sorted(
+            (*self._spots[marker], marker) for marker in own if marker in self._spots
+        ):
+            if number > leaf:
+                pieces += self._rest(leaf, after) + self._between(leaf + bool(after), number)
+                leaf, after = number, 0
+            pieces += [self._segment(number, number + 1, after, start), own[marker].encode()]
+            after = end
+        return pieces + self._rest(leaf, after) + self._between(leaf + bool(after), len(self.leaves))
 
-    def _segment(self, start: int, end: int) -> Segment:
-        segment = self._segments.get((start, end))
+    def _rest(self, number: int, after: int) -> "list[Segment | bytes]":
+        """Return what is left of a thread that was cut."""
+        return [self._segment(number, number + 1, after)] if after else []
+
+    def _between(self, start: int, end: int) -> "list[Segment | bytes]":
+        """Return threads in blocks whose lengths are powers of two, so that other readers need the same ones."""
+        blocks = []
+        while start < end:
+            length = start & -start or 1 << (end - start).bit_length()
+            while length > end - start:
+                length //= 2
+            blocks.append(self._segment(start, start + length))
+            start += length
+        return blocks
+
+    def _segment(self, start: int, end: int, after: int = 0, before: int | None = None) -> "Segment | bytes":
+        """Return threads from one to another, or of one thread a part, compressed once."""
+        key = (start, end, after, before)
+        segment = self._segments.get(key)
         if segment is None:
-            plain = "".join(_filled(leaf, {}) for leaf in self.leaves[start:end])
-            segment = self._segments[start, end] = Segment(plain.encode())
+            plain = _filled("".join(self.leaves[start:end])[after:before], {}).encode()
+            if len(self._segments) >= MOST_SEGMENTS:
+                return plain
+            segment = self._segments[key] = Segment(plain)
         return segment
 
 

@@ -187,8 +187,7 @@ async function renew(id) {
     else if (theirs) document.querySelector(".desk").append(theirs);
   }
   work().dataset.ready = "yes";
-  const times = document.querySelectorAll("#work time[data-time], .context time[data-time]");
-  if (times.length) import("./times.js").then((module) => module.start(times));
+  document.dispatchEvent(new Event("arrived"));
   numberCards();
   tick(ticked);
   (document.getElementById(id) ?? document.getElementById(here) ?? current() ?? document.querySelector(".empty"))?.focus();

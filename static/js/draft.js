@@ -32,17 +32,19 @@ function save(form) {
   keep(name(form), text.trim() && text !== form.querySelector("textarea").defaultValue ? JSON.stringify({ text, at: Date.now() }) : null);
 }
 
-async function restore(form) {
+function restore(form) {
   const box = form.querySelector("textarea");
   const kept = read(name(form));
   if (!kept || box.value.trim()) return;
   box.value = kept.text;
   form.classList.add("is-open");
   handle(null, box);
-  const { relative } = await import("./times.js");
   const line = document.createElement("p");
   line.className = "field__note draft";
-  line.textContent = `Draft from ${relative(new Date(kept.at), new Date())}. `;
+  const time = document.createElement("time");
+  time.dateTime = new Date(kept.at).toISOString();
+  time.dataset.time = "";
+  line.append("Draft from ", time, ". ");
   const discard = document.createElement("button");
   discard.type = "button";
   discard.className = "button button--small button--plain";
@@ -55,6 +57,7 @@ async function restore(form) {
   });
   line.append(discard);
   box.after(line);
+  document.dispatchEvent(new Event("arrived"));
 }
 
 function read(key) {

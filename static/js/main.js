@@ -1,10 +1,9 @@
-// Brings in a behaviour only when the page holds what it improves, or when the reader first does what it answers.
+// Turns times into the reader's own and lifts notes to their lines, which every essay needs at once. Any other behaviour is
+// brought in only when the page holds what it improves, or when the reader first does what it answers.
 
 // At load: what to look for, and what is then given all that was found.
 const atLoad = [
-  ["time[data-time]", () => import("./times.js")],
   ["[data-focus], .say > *, :target", () => import("./focus.js")],
-  [".prose > .sidenote", () => import("./sidenotes.js")],
   ["form[data-autosave]", () => import("./autosave.js")],
   ["form[data-live]", () => import("./preview.js")],
   ["[data-desk]", () => import("./desk.js")],
@@ -23,6 +22,24 @@ const atEvent = [
   ["focusin", "form[data-once]", () => import("./submit.js"), false],
   ["submit", "form", () => import("./swap.js"), true],
 ];
+
+const minute = 60e3, hour = 60 * minute, day = 24 * hour;
+const language = document.documentElement.lang;
+const format = (options) => new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, options);
+const ago = new Intl.RelativeTimeFormat(language);
+const forms = {
+  week: format({ weekday: "short", hour: "2-digit", minute: "2-digit" }),
+  year: format({ day: "numeric", month: "short" }),
+  older: format({ day: "numeric", month: "short", year: "numeric" }),
+  full: format({ day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit" }),
+};
+
+showTimes();
+document.addEventListener("arrived", showTimes); // who puts something into the page says so
+setInterval(() => document.hidden || showTimes(), minute);
+
+const notes = document.querySelectorAll(".prose > .sidenote");
+if (notes.length) keepAtLines(notes);
 
 for (const [selector, load] of atLoad) {
   const found = document.querySelectorAll(selector);
@@ -87,4 +104,49 @@ function offerKeys() {
   const item = document.createElement("li");
   item.innerHTML = '<button type="button" data-keys-help>Keys</button>';
   document.querySelector(".footer__links")?.append(item);
+}
+
+/** Say the server's UTC times as the reader's own: "3 hours ago", "Tue 18:22", "7 May", "7 May 2025". */
+function showTimes() {
+  for (const time of document.querySelectorAll("time[data-time]")) {
+    const moment = new Date(time.dateTime);
+    time.textContent = time.dataset.time === "full" ? forms.full.format(moment) : relative(moment, new Date());
+  }
+}
+
+/** Say a moment as seen from now; a moment to come is said in full. */
+function relative(moment, now) {
+  const age = now - moment;
+  if (age < -minute) return forms.full.format(moment);
+  if (age < minute) return "just now";
+  if (age < hour) return ago.format(-Math.floor(age / minute), "minute");
+  if (age < day) return ago.format(-Math.floor(age / hour), "hour");
+  if (age < 6 * day) return forms.week.format(moment).replace(",", "");
+  return (moment.getFullYear() === now.getFullYear() ? forms.year : forms.older).format(moment);
+}
+
+/** Lift each note in the margin to the line that it belongs to, and keep notes from covering one another. */
+function keepAtLines(notes) {
+  const space = 16; // pixels between two notes
+  const wide = matchMedia("(min-width: 68rem)");
+  const place = () => {
+    for (const note of notes) note.style.insetBlockStart = "";
+    if (!wide.matches) return;
+    // All is measured before anything moves, so the page is laid out once.
+    const seen = [...notes].map((note) => [note, note.getBoundingClientRect(), lineOf(note)]);
+    let floor = -Infinity;
+    for (const [note, box, line] of seen) {
+      const top = Math.max(Math.min(line, box.top), floor);
+      note.style.insetBlockStart = `${top - box.top}px`;
+      floor = top + box.height + space;
+    }
+  };
+  wide.addEventListener("change", place);
+  new ResizeObserver(place).observe(notes[0].parentElement);
+}
+
+/** Return where the line that refers to a note begins, in pixels from the top of the window. */
+function lineOf(note) {
+  const reference = document.querySelector(`.sidenote-ref[href="#${note.id}"]`);
+  return reference ? reference.getBoundingClientRect().top - 4 : Infinity;
 }

@@ -24,7 +24,6 @@ export async function swap(form, button, id) {
   ours.replaceWith(theirs);
   const said = page.querySelector(".say");
   if (said) document.querySelector(".say").replaceChildren(...said.childNodes);
-  const times = theirs.querySelectorAll("time[data-time]");
-  if (times.length) import("./times.js").then((module) => module.start(times));
+  document.dispatchEvent(new Event("arrived"));
   return theirs;
 }
