@@ -234,7 +234,7 @@ def _discuss(cast: Cast, writers: Sequence[int | None]) -> int:
     """Let people discuss, and return how many comments the first of them wrote."""
     with cast.app.app_context():
         essay, ids = db.session.get_one(Essay, cast.essay_id), [one for one in writers if one is not None]
-        load_comments(essay, ids, 58, Random(1), lambda _: None)
+        load_comments(essay, ids, 66, Random(1), lambda _: None)
         db.session.commit()
         theirs = select(func.count(Comment.id)).where(Comment.author_id == ids[0])
         return db.session.scalar(theirs) or 0
