@@ -34,19 +34,27 @@ ONE = 1 << 31
 class Segment:
     """Bytes that many pages share, compressed, with what it takes to go on counting the checksum behind them."""
 
-    __slots__ = ("_crc", "_tables", "deflated", "length")
+    __slots__ = ("_crc", "_table", "deflated", "length")
 
     def __init__(self, raw: bytes) -> None:
         self.length = len(raw)
         self.deflated = _deflate(raw)
         self._crc = zlib.crc32(raw)
-        self._tables = _tables(_shifted_bits(len(raw)))
+        self._table = _table(_shifted_bits(len(raw)))
 
     def checksum_after(self, crc: int) -> int:
         """Return the CRC-32 of what had `crc` with these bytes behind it, without looking at them again."""
-        first, second, third, last = self._tables
+        table = self._table
         return (
-            self._crc ^ first[crc & 255] ^ second[crc >> 8 & 255] ^ third[crc >> 16 & 255] ^ last[crc >> 24]
+            self._crc
+            ^ table[crc & 15]
+            ^ table[16 + (crc >> 4 & 15)]
+            ^ table[32 + (crc >> 8 & 15)]
+            ^ table[48 + (crc >> 12 & 15)]
+            ^ table[64 + (crc >> 16 & 15)]
+            ^ table[80 + (crc >> 20 & 15)]
+            ^ table[96 + (crc >> 24 & 15)]
+            ^ table[112 + (crc >> 28)]
         )
 
 
@@ -94,15 +102,15 @@ def _shifted_bits(length: int) -> list[int]:
     return shifted[::-1]
 
 
-def _tables(shifted: Sequence[int]) -> "list[array[int]]":
-    """Return, for each of the four bytes of a checksum, what its 256 values become."""
-    tables = []
-    for start in range(0, 32, 8):
-        table = array("I", [0])
-        for bit in shifted[start : start + 8]:
-            table.extend([bit ^ value for value in table])
-        tables.append(table)
-    return tables
+def _table(shifted: Sequence[int]) -> "array[int]":
+    """Return, for each four bits of a checksum, what their 16 values become, one after the other."""
+    table = array("I")
+    for start in range(0, 32, 4):
+        values = [0]
+        for bit in shifted[start : start + 4]:
+            values += [bit ^ value for value in values]
+        table.extend(values)
+    return table
 
 
 def _power(exponent: int) -> int:

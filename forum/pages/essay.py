@@ -54,7 +54,7 @@ def essay_page(slug: str) -> Answer:
         return _as_json(essay, may, view)
     pages, versions = kept_pages(), versions_of(essay)
     if user is not None:
-        remember(pages, user, versions, audience_of(user, essay, may, now))
+        remember(pages, user, essay, audience_of(user, essay, may, now))
     threads = pages.threads(versions, view) if Act.READ in may else no_threads(essay, now)
     if view.number > threads.count:
         abort(404)

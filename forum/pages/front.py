@@ -4,6 +4,7 @@ It judges nothing itself. Pages are rendered by the application (`shared.py`), w
 once for each state of their account (`viewer.remember`), and whatever is not plain is handed on to it.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,8 +18,6 @@ from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 from markupsafe import escape
 from sqlalchemy import Engine, Select, String, bindparam, exists, select, text, type_coerce
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.datastructures import Accept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
@@ -48,7 +47,7 @@ from forum.pages.shared import (
     filled_gzip,
     order_of,
 )
-from forum.pages.viewer import ACCOUNT, Fingerprint, Judged, viewer_statement
+from forum.pages.viewer import ACCOUNT, TERMS, EssayState, Fingerprint, find_audience, viewer_statement
 from forum.rawreads import RawReads, RawStatement
 from forum.site.settings import Setting
 from forum.subscriptions.letters import Choice, Letter, Pace
@@ -61,7 +60,8 @@ LONGEST_COOKIE = 1_000
 """Ours have some 300 characters."""
 
 MOST_HEADERS = 300
-"""Different ones of a kind that are worth remembering; browsers send few."""
+LONGEST_HEADER = 200
+"""Different ones of a kind that are worth remembering; browsers send few, and short ones."""
 
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
 FLEETING = frozenset({"_flashes", "posted_draft"})
@@ -117,8 +117,9 @@ class Front:
                 answer = self._answer(asked, environ)
             except HTTPException:
                 answer = None  # the application has a page for it
-            except self._what_is_away():
-                answer = None  # the application says that the database is away
+            except Exception:  # the application meets it too, and has pages for that
+                logging.getLogger("forum").warning("a kept page failed", exc_info=True)
+                answer = None
             if answer is not None:
                 status, headers, body = answer
                 start(status, headers)
@@ -130,7 +131,8 @@ class Front:
         method = environ["REQUEST_METHOD"]
         if found is None or method not in ("GET", "HEAD") or "json" in environ.get("HTTP_ACCEPT", ""):
             return None
-        if not self._is_trusted(environ.get("HTTP_HOST", "")):
+        host = environ.get("HTTP_HOST", "")
+        if len(host) > LONGEST_HEADER or not self._is_trusted(host):
             return None
         view = view_of(environ.get("QUERY_STRING", ""))
         return None if view is None else Asked(found[1], view, self._cookie(environ), method == "HEAD")
@@ -148,10 +150,10 @@ class Front:
         reads = self._ready()
         if cookie is not None and cookie.digest is not None:
             return self._answer_reader(asked, cookie, reads, environ)
-        versions = reads.versions(asked.slug)
-        if versions is None:
+        state = reads.state(asked.slug)
+        if state is None:
             return None
-        return self._answer_stranger(self._pages.stranger(versions, asked.view), environ)
+        return self._answer_stranger(self._pages.stranger(state.versions, asked.view), environ)
 
     def _answer_stranger(self, page: Page, environ: Environ) -> Answer:
         about = [
@@ -170,21 +172,22 @@ class Front:
 
     def _answer_reader(self, asked: Asked, cookie: Cookie, reads: "Reads", environ: Environ) -> Answer | None:
         now = clock.now()
-        viewer, versions = reads.viewer(cookie.digest or ""), reads.versions(asked.slug)
-        if viewer is None or versions is None or not is_fresh(viewer, now):
+        viewer, state = reads.viewer(cookie.digest or ""), reads.state(asked.slug)
+        if viewer is None or state is None or not is_fresh(viewer, now):
             return None
-        judged = self._pages.judged.find((viewer.account, versions))
-        if not isinstance(judged, Judged) or judged.audience is None or not judged.validity.holds(now):
+        versions = state.versions
+        audience = find_audience(self._pages, viewer.account, state, now)
+        if audience is None:
             return None
         facts = reads.facts(viewer.user_id, versions.essay_id, now)
         if facts.has_unseen:
             return None
         threads = self._pages.threads(versions, asked.view)
-        frame = self._pages.frame(versions, asked.view, judged.audience, facts.habits, threads)
+        frame = self._pages.frame(versions, asked.view, audience, facts.habits, threads)
         own: OwnParts = {}
         if threads.ids:
             found = reads.concerns(viewer.user_id, threads.first_id, threads.last_id)
-            own = parts_of(found, threads.comment_ids, judged.audience.may, self._app.jinja_env)
+            own = parts_of(found, threads.comment_ids, audience.may, self._app.jinja_env)
         values = {
             CSRF: cookie.csrf_token,
             FORM_TOKEN: new_form_token(),
@@ -192,7 +195,7 @@ class Front:
             UNREAD: self._unread(facts.unread),
         }
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
-        if encoding_of(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
         return self._ok(filled(frame.parts, values, threads, own).encode(), "", about)
 
@@ -212,9 +215,6 @@ class Front:
     def _is_young(self, cookie: Cookie) -> bool:
         lifetime: timedelta = self._app.config["PERMANENT_SESSION_LIFETIME"]
         return clock.now() - cookie.signed_at < lifetime
-
-    def _what_is_away(self) -> tuple[type[Exception], ...]:
-        return (OperationalError, NoConnectionFree, *self._ready().broken)
 
     def _ready(self) -> "Reads":
         if self._reads is None:
@@ -263,23 +263,24 @@ class Reads:
 
     def __init__(self, engine: Engine) -> None:
         self._raw = RawReads(engine)
-        self.broken = self._raw.broken
         moment: Any = UtcDateTime().dialect_impl(engine.dialect).result_processor(engine.dialect, None)
         self._moment: Callable[[Any], datetime] = moment
-        self._versions = RawStatement(versions_statement(), engine)
+        self._state = RawStatement(state_statement(), engine)
         self._viewer = RawStatement(viewer_statement(), engine)
         self._facts = RawStatement(facts_statement(), engine)
         self._concerns = RawStatement(concerns(), engine)
         names = [column.name for column in ACCOUNT]
         self._id, self._role = names.index("id"), names.index("role")
 
-    def versions(self, slug: str) -> Versions | None:
+    def state(self, slug: str) -> EssayState | None:
         """Return which state of an essay is current."""
-        rows = self._raw.rows(self._versions, slug=slug)
+        rows = self._raw.rows(self._state, slug=slug)
         if not rows:
             return None
-        essay_id, essay, thread, site = rows[0]
-        return Versions(essay_id, essay, thread, (site or "").strip('"'))
+        site, essay_id, essay, thread, commented_at, *terms = rows[0]
+        return EssayState(
+            Versions(essay_id, essay, thread, (site or "").strip('"')), tuple(terms), commented_at
+        )
 
     def viewer(self, digest: str) -> Viewer | None:
         """Return who has a session, by the digest of its token."""
@@ -310,10 +311,11 @@ def is_fresh(viewer: Viewer, now: datetime) -> bool:
     return lives and now - viewer.last_seen_at < SEEN_EVERY
 
 
-def versions_statement() -> Select[Any]:
+def state_statement() -> Select[Any]:
     """Return the statement for the current state of an essay, by its `slug`."""
     site = select(type_coerce(Setting.value, String)).where(Setting.name == "page_version").scalar_subquery()
-    return select(Essay.id, Essay.version, Essay.thread_version, site).where(Essay.slug == bindparam("slug"))
+    versions = (Essay.id, Essay.version, Essay.thread_version, Essay.commented_at)
+    return select(site, *versions, *TERMS).where(Essay.slug == bindparam("slug"))
 
 
 def facts_statement() -> Select[Any]:
@@ -329,16 +331,29 @@ def facts_statement() -> Select[Any]:
     return select(unread.scalar_subquery(), follows, exists().where(theirs, there), pace.scalar_subquery())
 
 
-@lru_cache(MOST_HEADERS)
 def encoding_of(accepted: str) -> str:
     """Return the encoding that a browser understands and we have: "br", "gzip" or none."""
-    wanted = parse_accept_header(accepted, Accept)
-    return next((name for name in ("br", "gzip") if accepted and wanted.quality(name) > 0), "")
+    return next((name for name in ("br", "gzip") if name in encodings_in(accepted)), "")
+
+
+def encodings_in(accepted: str) -> frozenset[str]:
+    """Return which of "br" and "gzip" a browser understands; a header that no browser sends is not remembered."""
+    return _encodings_in(accepted) if len(accepted) < LONGEST_HEADER else frozenset()
+
+
+def view_of(query: str) -> View | None:
+    """Return which page a query asks for, None where the application has to look at it."""
+    return _view_of(query) if len(query) < LONGEST_HEADER else None
 
 
 @lru_cache(MOST_HEADERS)
-def view_of(query: str) -> View | None:
-    """Return which page a query asks for, None where the application has to say that it cannot."""
+def _encodings_in(accepted: str) -> frozenset[str]:
+    wanted = parse_accept_header(accepted, Accept)
+    return frozenset(name for name in ("br", "gzip") if accepted and wanted.quality(name) > 0)
+
+
+@lru_cache(MOST_HEADERS)
+def _view_of(query: str) -> View | None:
     given: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
         given.setdefault(name, value)

@@ -8,7 +8,7 @@ of the one who happened to come first can be in what the next one gets. What dif
 import pickle
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import brotli
 from flask import Flask, abort, current_app, g, has_request_context, render_template
 from markupsafe import Markup
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from forum import clock
 from forum.database import db
@@ -32,6 +32,7 @@ from forum.essays.essay import Essay
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
+from forum.rawreads import RawReads, RawStatement
 from forum.replica import read_from_replica
 from forum.site.settings import Setting, site_settings
 from forum.stitching import Segment, compressed, gzip_of
@@ -49,6 +50,9 @@ NONCE = secrets.token_hex(8)
 
 MOST_SEGMENTS = 400
 """Of one page of threads; more readers with something of their own on it get the rest of theirs uncompressed."""
+
+SEGMENT_BYTES = 1_000
+"""What a segment takes beside its compressed bytes."""
 
 CSRF, FORM_TOKEN, NAME, UNREAD, THREADS = (
     f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "threads")
@@ -112,7 +116,6 @@ class Other(NamedTuple):
     essay_id: int
     version: int
     thread_version: int
-    published_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Frame:
     @property
     def size(self) -> int:
         """Return about what it takes with its segments."""
-        return 2_000 + 2 * len(self.html)
+        return 2_000 + 2 * len(self.html) + SEGMENT_BYTES * len(self.parts)
 
     @cached_property
     def parts(self) -> list[str]:
@@ -198,7 +201,7 @@ class Threads:
     @property
     def size(self) -> int:
         """Return about what it takes with its segments, which cover it up to five times at a fifth of its size."""
-        return 2_000 + 2 * sum(map(len, self.leaves))
+        return 2_000 + 2 * sum(map(len, self.leaves)) + 2 * SEGMENT_BYTES * len(self.leaves)
 
     @cached_property
     def comment_ids(self) -> frozenset[int]:
@@ -275,6 +278,14 @@ class Threads:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many pages a discussion has in one order."""
+
+    count: int
+    size: int = 500
+
+
+@dataclass(frozen=True)
 class Leaf:
     """One rendered thread."""
 
@@ -310,6 +321,7 @@ class Pages:
         self.cache = PageCache(most_bytes)
         self.judged = PageCache(most_bytes // 8)
         """What was found of readers: see `viewer.py`."""
+        self._reads: tuple[RawReads, RawStatement] | None = None
 
     def stranger(self, versions: Versions, view: View) -> Page:
         """Return the page as every stranger gets it. Raises: NotFound, for a page past the end."""
@@ -331,10 +343,13 @@ class Pages:
         )
 
     def threads(self, versions: Versions, view: View) -> Threads:
-        """Return the threads of one page as everyone gets them."""
+        """Return the threads of one page as everyone gets them. Raises: NotFound, for a page past the end."""
+        known = self.cache.find(("count", versions, view.order))
+        if isinstance(known, Count) and view.number > known.count:
+            abort(404)
         return self._current(
             ("threads", versions, view),
-            lambda: self._for_nobody(versions, lambda essay: self._render_threads(essay, view)),
+            lambda: self._for_nobody(versions, lambda essay: self._render_threads(essay, versions, view)),
         )
 
     def _current(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
@@ -342,10 +357,16 @@ class Pages:
         return self.cache.find_or_make(key, make, lambda kept: self._is_current(kept.validity))
 
     def _is_current(self, validity: Validity) -> bool:
-        if not validity.holds(clock.now()) or not validity.others:
-            return validity.holds(clock.now())
-        with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
-            return validity.others == _versions_of([one.essay_id for one in validity.others])
+        """Tell whether no date has passed, and the essays that comments were moved to are as they were."""
+        return validity.holds(clock.now()) and all(self._is_as_it_was(one) for one in validity.others)
+
+    def _is_as_it_was(self, other: Other) -> bool:
+        if self._reads is None:
+            with self._app.app_context():
+                state = select(Essay.version, Essay.thread_version).where(Essay.id == bindparam("essay_id"))
+                self._reads = RawReads(db.engine), RawStatement(state, db.engine)
+        reads, statement = self._reads
+        return reads.rows(statement, essay_id=other.essay_id) == [(other.version, other.thread_version)]
 
     def _render_stranger(self, essay: Essay, versions: Versions, view: View) -> Page:
         now = clock.now()
@@ -360,9 +381,10 @@ class Pages:
         html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
         return Page(html.encode(), threads.validity)
 
-    def _render_threads(self, essay: Essay, view: View) -> Threads:
+    def _render_threads(self, essay: Essay, versions: Versions, view: View) -> Threads:
         now = clock.now()
         page = thread_page(essay, view.order, view.number, site_settings().threads_per_page)
+        self.cache.keep(("count", versions, view.order), Count(page.count))
         if view.number > page.count:
             abort(404)
         validity = _validity(essay, now, has_lost=page.has_lost)
@@ -394,7 +416,8 @@ class Pages:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
         if has_request_context() and g.get("nobody_asks"):
             return render(db.session.get_one(Essay, versions.essay_id))
-        with self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+        # In a context of its own: inside a request, Flask would share that one's person and database session.
+        with self._app.app_context(), self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
             g.nobody_asks = True
             site = select(Setting.value).where(Setting.name == "page_version").scalar_subquery()
             question = select(Essay.version, Essay.thread_version, site).where(Essay.id == versions.essay_id)
@@ -509,18 +532,12 @@ def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:
     if not has_lost:
         return Validity(now, until)
     moved_from_here = (Comment.moved_from_essay_id == essay.id) & (Comment.essay_id != essay.id)
-    others = _versions_of(
-        db.session.scalars(select(Comment.essay_id).where(moved_from_here).distinct()).all()
-    )
-    appear = [one.published_at for one in others if one.published_at is not None and one.published_at > now]
-    return Validity(now, min([until, *appear]), others)
-
-
-def _versions_of(essay_ids: Collection[int]) -> frozenset[Other]:
-    rows = select(Essay.id, Essay.version, Essay.thread_version, Essay.published_at).where(
-        Essay.id.in_(essay_ids)
-    )
-    return frozenset(Other(*row) for row in db.session.execute(rows))
+    found = select(Essay.id, Essay.version, Essay.thread_version, Essay.published_at)
+    rows = db.session.execute(
+        found.where(Essay.id.in_(select(Comment.essay_id).where(moved_from_here)))
+    ).all()
+    appear = [row.published_at for row in rows if row.published_at is not None and row.published_at > now]
+    return Validity(now, min([until, *appear]), frozenset(Other(*row[:3]) for row in rows))
 
 
 def _address(essay: Essay, order: Order, page: int) -> str:

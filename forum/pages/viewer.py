@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, Select, bindparam, select
 
@@ -11,7 +11,11 @@ from forum import clock
 from forum.accounts.session import Session
 from forum.accounts.user import User
 from forum.database import Base, db
+from forum.discussion.closing import next_closing
+from forum.discussion.rules import rule
+from forum.essays.essay import Essay
 from forum.pages.shared import FOR_EVER, Audience, Pages, Validity, Versions
+from forum.site.settings import site_settings
 from forum.subscriptions.subscription import Subscription
 
 NEVER_JUDGED = {"name", "name_key", "email", "password_hash", "about", "standing_reason"}
@@ -24,13 +28,39 @@ Fingerprint = tuple[Any, ...]
 """The values of an account and its subscription as the driver has them, in the order of `viewer_statement`."""
 
 
+TERMS = [
+    Essay.__table__.columns[name]
+    for name in (
+        "author_id",
+        "access",
+        "comments",
+        "premoderation",
+        "published_at",
+        "withdrawn_at",
+        "discussion_closed_at",
+        "kept_open_at",
+    )
+]
+"""What of an essay decides who may do what there. Comments that come and go leave it as it is."""
+
+
+class EssayState(NamedTuple):
+    """An essay as it is just now, the values as the driver has them."""
+
+    versions: Versions
+    terms: Fingerprint
+    commented_at: Any
+
+
 @dataclass(frozen=True)
 class Judged:
-    """What was found of a reader in one state of their account, before one state of a page."""
+    """What was found of a reader in one state of their account, under the terms of one essay."""
 
     audience: Audience | None
     validity: Validity
-    size: int = 3_000
+    commented_at: Any
+    """When somebody spoke last, where a rule closes discussions that fall silent; else None."""
+    size: int = 9_000
 
 
 def viewer_statement() -> Select[Any]:
@@ -43,16 +73,29 @@ def viewer_statement() -> Select[Any]:
     )
 
 
-def remember(pages: Pages, user: User, versions: Versions, audience: Audience | None) -> None:
-    """Keep what was judged of a person for as long as their account, and the dates in it, let it stand."""
-    now = clock.now()
+def remember(pages: Pages, user: User, essay: Essay, audience: Audience | None) -> None:
+    """Keep what was judged of a person for as long as their account, the essay's terms and dates let it stand."""
+    now, dialect = clock.now(), db.engine.dialect
     subscription = db.session.get(Subscription, user.id)
     dates = [getattr(user, column.name) for column in ACCOUNT]
+    dates += [essay.published_at, next_closing(essay, now)]
     if subscription is not None and subscription.ends_at is not None:
         dates += [subscription.ends_at, subscription.grace_until]
     until = min((one for one in dates if isinstance(one, datetime) and one > now), default=FOR_EVER)
-    key = (fingerprint_of(user, subscription, db.engine.dialect), versions)
-    pages.judged.keep(key, Judged(audience, Validity(now, until)))
+    spoken = Essay.__table__.columns["commented_at"] if rule("close-silent").is_on else None
+    account = fingerprint_of(user, subscription, dialect)
+    key = (account, essay.id, site_settings().page_version, (*_values(essay, TERMS, dialect),))
+    commented_at = _values(essay, [spoken], dialect)[0] if spoken is not None else None
+    pages.judged.keep(key, Judged(audience, Validity(now, until), commented_at))
+
+
+def find_audience(pages: Pages, account: Fingerprint, state: EssayState, now: datetime) -> Audience | None:
+    """Return what was judged of a person, None where they are to be judged anew or their page is theirs alone."""
+    judged = pages.judged.find((account, state.versions.essay_id, state.versions.site, state.terms))
+    if not isinstance(judged, Judged) or not judged.validity.holds(now):
+        return None
+    is_silent = judged.commented_at is None or judged.commented_at == state.commented_at
+    return judged.audience if is_silent else None
 
 
 def fingerprint_of(user: User, subscription: Subscription | None, dialect: Dialect) -> Fingerprint:

@@ -11,14 +11,16 @@ import brotli
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from forum import clock
 from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
-from forum.pages.shared import Frame, Leaf, Page, Pages, Threads, Versions, View
+from forum.essays.publishing import update_essay
+from forum.essays.revision import EssayWords
+from forum.pages.shared import Count, Frame, Leaf, Page, Pages, Threads, Versions, View
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -79,6 +81,30 @@ def test_the_second_visit_of_strangers_and_readers_does_not_reach_the_applicatio
         assert not reached_the_application(cast, visitor, f"{ON_TIDES}?utm_source=letter&page=1"), (
             visitor.name
         )
+
+
+def test_what_others_say_lets_nobody_be_judged_anew(cast: Cast) -> None:
+    reader = cast.reader
+    reader.token()
+    reader.get(ON_TIDES)
+    cast.other_reader.comment(cast.slug, "Something new.")
+    assert not reached_the_application(cast, reader, ON_TIDES)
+    assert "Something new." in reader.get(ON_TIDES).text
+    cast.author.post(f"/moderation/essays/{cast.essay_id}/close")
+    assert 'id="compose"' not in reader.get(ON_TIDES).text
+
+
+def test_where_comments_were_moved_to_is_called_as_it_is_now(cast: Cast) -> None:
+    cast.essay("on-wells", "On wells")
+    moved = comment_id(cast.reader.comment(cast.slug, "About wells."))
+    cast.author.post(f"/moderation/comments/{moved}/move", {"target": "/essays/on-wells"})
+    assert "was moved to On wells" in words(cast.stranger.get(ON_TIDES))
+    with cast.app.app_context():
+        wells = db.session.scalars(select(Essay).where(Essay.slug == "on-wells")).one()
+        update_essay(wells, wells.author, EssayWords("On springs", "", wells.source))
+        db.session.commit()
+    assert "was moved to On springs" in words(cast.stranger.get(ON_TIDES))
+    assert not reached_the_application(cast, cast.stranger, ON_TIDES)
 
 
 def test_what_a_reader_gets_from_kept_parts_is_what_is_made_for_them_alone(cast: Cast) -> None:
@@ -150,10 +176,13 @@ def test_a_discussion_that_a_rule_closes_is_shown_closed_from_that_moment_on(cas
         change_setting("rules", {"close-age": {"on": True, "days": 10, "note": "Ten days are enough."}})
         db.session.commit()
     published = cast.read(Essay, cast.essay_id).published_at
-    with time_machine.travel(published + timedelta(days=10, seconds=-1), tick=False):
-        assert "Ten days are enough." not in words(cast.stranger.get(ON_TIDES))
-    with time_machine.travel(published + timedelta(days=10, seconds=1), tick=False):
-        assert "Ten days are enough." in words(cast.stranger.get(ON_TIDES))
+    reader = cast.reader
+    for seconds in (-2, -1, 1, 2):
+        with time_machine.travel(published + timedelta(days=10, seconds=seconds), tick=False):
+            for visitor in (cast.stranger, reader):
+                page = visitor.get(ON_TIDES)
+                assert ("Ten days are enough." in words(page)) is (seconds > 0), visitor.name
+                assert ('id="compose"' in page.text) is (seconds < 0), visitor.name
 
 
 def test_what_an_admin_changes_for_all_pages_is_on_the_next_one(cast: Cast) -> None:
@@ -239,7 +268,7 @@ def _texts(app: Flask) -> list[str]:
             texts.append(part.html.decode())
         elif isinstance(part, Threads):
             texts += part.leaves
-        else:
+        elif not isinstance(part, Count):
             assert isinstance(part, Frame | Leaf)
             texts.append(part.html)
     return texts
