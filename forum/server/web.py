@@ -82,13 +82,12 @@ def _turn_away_from(door: socket.socket) -> None:
     Granian cannot be told to accept no more without closing connections too, and a connection that it accepts
     in its last moment would be closed unheard. At the door, the next generation takes it.
     """
-    until = time.monotonic() + 0.5
-    while _waiting_at(door) and time.monotonic() < until:
-        time.sleep(
-            0.001
-        )  # if nobody else holds the door, it closes now, and who waits there would be turned out
     nowhere = socket.create_server(("127.0.0.1", 0))
     nowhere.setblocking(False)
+    # If nobody else holds the door, it closes now, and who waits there would be turned out.
+    until = time.monotonic() + 0.5
+    while _waiting_at(door) and time.monotonic() < until:
+        time.sleep(0.001)
     os.dup2(nowhere.fileno(), door.fileno())
     nowhere.close()
 

@@ -18,6 +18,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import select, text
 
+from bench.site import process_name, tree
 from forum.database import db, is_sqlite
 from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.event import Event
@@ -61,12 +62,8 @@ def test_what_was_acknowledged_survives_every_kill_exactly_once(cast: Cast, serv
 
 
 def test_what_is_no_proper_request_is_refused_over_the_wire_and_the_server_goes_on(tmp_path: Path) -> None:
-    database_url = f"sqlite:///{tmp_path / 'forum.sqlite3'}"
-    app = make_app(database_url, tmp_path)
-    with app.app_context():
-        upgrade()
+    app, server = small_site(tmp_path)
     Cast(app)
-    server = Server(database_url, tmp_path)
     server.start()
     try:
         check_manners(server)
@@ -74,6 +71,26 @@ def test_what_is_no_proper_request_is_refused_over_the_wire_and_the_server_goes_
         server.kill()
     with app.app_context():
         assert db.session.scalars(select(Comment)).all() == []
+
+
+def test_the_worker_for_mail_is_replaced_when_it_is_killed(tmp_path: Path) -> None:
+    _, server = small_site(tmp_path)
+    server.start()
+    try:
+        first = wait_for_mail_worker(server, other_than=None)
+        os.kill(first, signal.SIGKILL)
+        wait_for_mail_worker(server, other_than=first)
+    finally:
+        server.kill()
+
+
+def small_site(folder: Path) -> tuple[Flask, "Server"]:
+    """Return a site over an SQLite file, and its server, not yet started."""
+    database_url = f"sqlite:///{folder / 'forum.sqlite3'}"
+    app = make_app(database_url, folder)
+    with app.app_context():
+        upgrade()
+    return app, Server(database_url, folder)
 
 
 def check_manners(server: "Server") -> None:
@@ -92,6 +109,17 @@ def check_manners(server: "Server") -> None:
     assert speak(server.port, foreign).startswith(b"HTTP/1.1 400")
     fine = b"GET /essays/on-tides HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert speak(server.port, fine).startswith(b"HTTP/1.1 200")
+
+
+def wait_for_mail_worker(server: "Server", *, other_than: int | None) -> int:
+    """Wait until there is a process that sends mail, another one than before; return its id."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        for process in server.processes():
+            if process_name(process) == "forum-mail" and process != other_than:
+                return process
+        time.sleep(0.02)
+    pytest.fail("nobody sends mail")
 
 
 class Server:
@@ -124,6 +152,10 @@ class Server:
             assert self._process.poll() is None, self._log.read_text()
             time.sleep(0.05)
         pytest.fail(f"the server did not answer: {self._log.read_text()}")
+
+    def processes(self) -> list[int]:
+        """Return the whole tree."""
+        return [] if self._process is None else tree(self._process.pid)
 
     def kill(self) -> None:
         """End the whole process group with SIGKILL and wait until nobody listens."""
