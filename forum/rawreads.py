@@ -23,9 +23,12 @@ class RawStatement:
                 self._to_driver[name] = convert
             if not bind.required:
                 self._fixed[name] = convert(bind.value) if convert is not None else bind.value
+        self._is_plain = not self._to_driver and not self._fixed
 
     def values(self, given: Mapping[str, Any]) -> Any:
         """Return values as the driver takes them: by position or by name."""
+        if self._is_plain:
+            return [given[name] for name in self._order] if self._order is not None else given
         values = self._fixed | {
             name: self._to_driver[name](value) if name in self._to_driver else value
             for name, value in given.items()

@@ -150,10 +150,10 @@ class Front:
         reads = self._ready()
         if cookie is not None and cookie.digest is not None:
             return self._answer_reader(asked, cookie, reads, environ)
-        state = reads.state(asked.slug)
-        if state is None:
+        versions = reads.versions(asked.slug)
+        if versions is None:
             return None
-        return self._answer_stranger(self._pages.stranger(state.versions, asked.view), environ)
+        return self._answer_stranger(self._pages.stranger(versions, asked.view), environ)
 
     def _answer_stranger(self, page: Page, environ: Environ) -> Answer:
         about = [
@@ -265,15 +265,24 @@ class Reads:
         self._raw = RawReads(engine)
         moment: Any = UtcDateTime().dialect_impl(engine.dialect).result_processor(engine.dialect, None)
         self._moment: Callable[[Any], datetime] = moment
-        self._state = RawStatement(state_statement(), engine)
+        self._versions = RawStatement(versions_statement(), engine)
+        self._state = RawStatement(versions_statement(Essay.commented_at, *TERMS), engine)
         self._viewer = RawStatement(viewer_statement(), engine)
         self._facts = RawStatement(facts_statement(), engine)
         self._concerns = RawStatement(concerns(), engine)
         names = [column.name for column in ACCOUNT]
         self._id, self._role = names.index("id"), names.index("role")
 
-    def state(self, slug: str) -> EssayState | None:
+    def versions(self, slug: str) -> Versions | None:
         """Return which state of an essay is current."""
+        rows = self._raw.rows(self._versions, slug=slug)
+        if not rows:
+            return None
+        site, essay_id, essay, thread = rows[0]
+        return Versions(essay_id, essay, thread, (site or "").strip('"'))
+
+    def state(self, slug: str) -> EssayState | None:
+        """Return the same, and under which terms one may write there."""
         rows = self._raw.rows(self._state, slug=slug)
         if not rows:
             return None
@@ -311,11 +320,11 @@ def is_fresh(viewer: Viewer, now: datetime) -> bool:
     return lives and now - viewer.last_seen_at < SEEN_EVERY
 
 
-def state_statement() -> Select[Any]:
-    """Return the statement for the current state of an essay, by its `slug`."""
+def versions_statement(*besides: Any) -> Select[Any]:
+    """Return the statement for the current state of an essay, by its `slug`, with other columns besides."""
     site = select(type_coerce(Setting.value, String)).where(Setting.name == "page_version").scalar_subquery()
-    versions = (Essay.id, Essay.version, Essay.thread_version, Essay.commented_at)
-    return select(site, *versions, *TERMS).where(Essay.slug == bindparam("slug"))
+    versions = (Essay.id, Essay.version, Essay.thread_version)
+    return select(site, *versions, *besides).where(Essay.slug == bindparam("slug"))
 
 
 def facts_statement() -> Select[Any]:
