@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import struct
 import threading
 from collections.abc import Iterable
@@ -11,10 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-BODIES_AT_ONCE = 6
-"""So many requests of one worker may wait for their bodies; two of them, at most, for large ones."""
+BODIES_AT_ONCE = 2
+"""So many requests of one worker may wait for their bodies: one for a small one, one for a large one."""
 
-LARGE_AT_ONCE = 2
 LARGE_BYTES = 256 * 1_024
 LARGEST_BYTES = 8 * 1_024 * 1_024
 """No address takes more. A longer one is not read: the application refuses it by its announced length."""
@@ -27,10 +27,11 @@ SLOWEST_BYTES_A_SECOND = 32 * 1_024
 class Bodies:
     """Gives the application requests with bodies that have arrived, and answers for it where they do not."""
 
-    def __init__(self, application: "WSGIApplication") -> None:
+    def __init__(self, application: "WSGIApplication", port: int) -> None:
         self._application = application
-        self._small = threading.BoundedSemaphore(BODIES_AT_ONCE - LARGE_AT_ONCE)
-        self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
+        self._port = port
+        self._small = threading.BoundedSemaphore()
+        self._large = threading.BoundedSemaphore()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request that announces the length of its body."""
@@ -42,7 +43,7 @@ class Bodies:
             return _refuse(start_response, "503 Service Unavailable", "Too much arrives at once. Try again.")
         body = _Body(environ["wsgi.input"], length, room)
         if not body.has_come.wait(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND):
-            cut_off(environ.get("REMOTE_ADDR", ""), BODY_SECONDS - 1)
+            cut_off(environ.get("REMOTE_ADDR", ""), self._port, BODY_SECONDS - 1)
             return _refuse(start_response, "408 Request Timeout", "What you sent did not arrive in time.")
         if len(body.content) < length:
             return _refuse(start_response, "400 Bad Request", "What you sent did not arrive whole.")
@@ -69,19 +70,22 @@ class _Body:
             self.has_come.set()
 
 
-def cut_off(address: str, seconds: int) -> None:
-    """Close the connections from an address to which nothing was sent for so long, as their requests are unanswered.
+def cut_off(address: str, port: int, seconds: int) -> None:
+    """Close the connections from an address to our port to which nothing was sent for so long: nobody answered them.
 
     A server behind WSGI does not say which connection a request came by. Does nothing where there is no TCP_INFO.
     """
     for name in os.listdir("/proc/self/fd") if hasattr(socket, "TCP_INFO") else ():
         try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
             connection = socket.socket(fileno=os.dup(int(name)))
         except OSError:
             continue
         with connection:
             try:
-                if connection.getpeername()[0] == address and _quiet_ms(connection) >= seconds * 1_000:
+                is_theirs = connection.getpeername()[0] == address and connection.getsockname()[1] == port
+                if is_theirs and _quiet_ms(connection) >= seconds * 1_000:
                     connection.shutdown(socket.SHUT_RDWR)
             except (OSError, IndexError):
                 continue

@@ -41,6 +41,7 @@ class Keeper:
     def __init__(self, workers: list[int]) -> None:
         self._signals = Signals(signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
         self._workers = set(workers)
+        self._parent = os.getppid()
 
     def stay(self) -> None:
         """Ask for a new generation when a worker dies; end with all at SIGTERM, after a drain at SIGUSR1."""
@@ -48,11 +49,12 @@ class Keeper:
         while self._workers:
             self._bury()
             is_short = len(self._workers) < everyone
-            if is_short:
-                os.kill(os.getppid(), signal.SIGHUP)
+            if is_short and os.getppid() == self._parent:  # or it has just died, and another one has its number
+                os.kill(self._parent, signal.SIGHUP)
             heard, closed = self._signals.wait(ASK_AGAIN_SECONDS if is_short else None, [LIFELINE])
             if closed or heard & {signal.SIGTERM, signal.SIGUSR1}:
-                return self._end(DRAIN_SECONDS if heard == {signal.SIGUSR1} else LAST_SECONDS)
+                is_replaced = signal.SIGUSR1 in heard and signal.SIGTERM not in heard
+                return self._end(DRAIN_SECONDS if is_replaced else LAST_SECONDS)
 
     def _end(self, drain_seconds: float) -> None:
         """End every worker; those of the web first turn away from the door, and answer what they were sent before.

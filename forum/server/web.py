@@ -22,8 +22,8 @@ from forum.server.supervisor import BACKLOG
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-THREADS = BODIES_AT_ONCE + 2
-"""As many as may wait for bodies, and two: while one hashes a password, the other one answers."""
+THREADS = BODIES_AT_ONCE + 1
+"""As many as may wait for bodies, and one that always answers. With eight a page took twice the processor's time."""
 
 HEADER_SECONDS = 10
 """How long a client may take for its request line and headers, and how long a kept connection may be idle."""
@@ -40,7 +40,7 @@ def serve_web(door: socket.socket, application: "WSGIApplication", lifeline: int
     name_process("forum-web")
     _allow_files()
     end_with(lifeline)
-    front = Front(application)
+    front = Front(application, door.getsockname()[1])
 
     def leave(_number: int, _frame: object) -> None:
         front.is_leaving = True
@@ -53,9 +53,9 @@ def serve_web(door: socket.socket, application: "WSGIApplication", lifeline: int
 class Front:
     """What every request passes first: it waits for bodies, and ends connections while the worker leaves."""
 
-    def __init__(self, application: "WSGIApplication") -> None:
+    def __init__(self, application: "WSGIApplication", port: int) -> None:
         self._application = application
-        self._bodies = Bodies(application)
+        self._bodies = Bodies(application, port)
         self.is_leaving = False
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
