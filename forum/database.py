@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Sequence
@@ -200,12 +201,10 @@ def begin_to_write() -> None:
         return
     connection = db.session.connection()
     if TURN not in connection.info:
-        raw: Any = connection.connection.driver_connection
-        raw.execute(
-            "COMMIT"
-        )  # of what was read: a transaction that has read would fail where another one wrote
+        # What was read ends here: a transaction that has read would fail where another one wrote.
+        connection.exec_driver_sql("COMMIT")
         connection.info[TURN] = current_app.extensions[WriteQueue.__name__].enter()
-        raw.execute("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def commit_and_keep() -> None:
@@ -278,6 +277,7 @@ class WriteQueue:
     def __init__(self, database: str | None) -> None:
         is_file = bool(database) and database != ":memory:" and not str(database).startswith("file:")
         self._file = f"{database}-queue" if is_file else None
+        self._database = str(database)
         self._first = threading.Lock()
 
     def enter(self) -> int | None:
@@ -289,11 +289,14 @@ class WriteQueue:
             raise _locked()
         turn = None
         try:
-            turn = os.open(self._file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            turn = _open_beside(self._database, self._file)
             while not _is_ours(turn):
                 if time.monotonic() > until:
                     raise _locked()
                 time.sleep(QUEUE_STEP_SECONDS)
+        except OSError as error:
+            self.leave(turn)
+            raise _locked(f"cannot queue to write: {error}") from error
         except BaseException:
             self.leave(turn)
             raise
@@ -308,6 +311,20 @@ class WriteQueue:
         self._first.release()
 
 
+def _open_beside(database: str, file: str) -> int:
+    """Open the file of the queue; made anew it is for whoever may open the database, as SQLite's own files are."""
+    try:
+        turn = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    if os.path.exists(database):
+        like = os.stat(database)
+        if os.geteuid() == 0:
+            os.fchown(turn, like.st_uid, like.st_gid)
+        os.fchmod(turn, stat.S_IMODE(like.st_mode))
+    return turn
+
+
 def _is_ours(turn: int) -> bool:
     try:
         fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -316,9 +333,9 @@ def _is_ours(turn: int) -> bool:
     return True
 
 
-def _locked() -> OperationalError:
+def _locked(why: str = "database is locked") -> OperationalError:
     """Return what SQLite itself says when the wait was too long."""
-    return OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+    return OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError(why))
 
 
 def _prepare_postgresql(engine: Engine) -> None:

@@ -121,6 +121,11 @@ def lock_person(others: Select[int], **values: Any) -> User | None:
     return user
 
 
+def forget_person() -> None:
+    """Let person() find out anew who asks: their session ended while this request waited. The cookie stays."""
+    g.pop("_login_user", None)  # where Flask-Login keeps whom it found
+
+
 def current_session() -> Session | None:
     """Return the row of the session that this request came with. One query, also for its person's subscription."""
     token = cookie.get("_user_id")

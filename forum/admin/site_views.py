@@ -11,7 +11,6 @@ from forum.admin.forms import SettingsForm
 from forum.admin.history import acts_in_use, audit_page, latest_settings, newest_setting_change
 from forum.admin.views import Answer, acting_admin
 from forum.database import db
-from forum.discussion.posting import bump_threads_with_marks
 from forum.moderation.standing import lock_people
 from forum.site import audit
 from forum.site.settings import HAVE_PAGES, NUMBERS, SWITCHES, SiteSettings, change_setting, site_settings
@@ -63,8 +62,6 @@ def save_settings() -> Answer:
     for key, value in changed.items():
         change_setting(key, value)
         audit.record(actor.id, "setting", f"setting:{key}", form.why, old=str(current[key]), new=str(value))
-    if "supporter_marks" in changed:
-        bump_threads_with_marks()
     db.session.commit()
     flash("The settings are saved." if changed else "Nothing was different, so nothing was changed.", "ok")
     return redirect("/admin/settings", 303)

@@ -1,6 +1,6 @@
 """What has to be known before a comment is added, read in one statement while the locks are held."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -8,15 +8,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, select, true
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
 
 from forum import clock
+from forum.accounts.session import Session, token_digest
 from forum.accounts.user import User
-from forum.database import UtcDateTime, db, is_sqlite
+from forum.database import UtcDateTime, as_stored, db, is_sqlite
 from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.learned import LearnedFilter, know_newest
 from forum.discussion.rules import rule
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
+from forum.subscriptions.subscription import Subscription
 
 OF_PERSON = (
     User.role,
@@ -41,6 +44,13 @@ OF_ESSAY = (
     Essay.kept_open_at,
     Essay.commented_at,
 )
+OF_PERIOD = (
+    Subscription.user_id,
+    Subscription.kind,
+    Subscription.began_at,
+    Subscription.ends_at,
+    Subscription.cancelled_at,
+)
 """What decides whether somebody may write here, and how; it may have changed while they waited for the turn."""
 
 ALSO_COMPARED = 30
@@ -63,6 +73,8 @@ class Before:
     """When its writer posted in the last hour, the newest first."""
     repeats_own: bool
     """Whether its writer posted the same words a moment ago."""
+    is_signed_in: bool
+    """Whether the session that its writer came with is still there."""
     same_words_at: datetime | None
     """When anybody posted the same words last, where a rule asks for it."""
 
@@ -70,8 +82,9 @@ class Before:
 def read_before(author: User, essay: Essay, source: str, form_token: str, answered: Comment | None) -> Before:
     """Return how things stand for a comment that is about to be added. One statement.
 
-    It also brings person and essay up to date: on SQLite they may have been read before the turn to write. The caller
-    holds the locks of `lock_discussion`, which keep the number, and on SQLite the id, from others.
+    It also brings person, period and essay up to date: they may have been read before the turn to write, or before a
+    lock that was waited for. The caller holds the locks of `lock_discussion`, which keep the number, and on SQLite the
+    id, from others.
     """
     now, settings, repeat = clock.now(), site_settings(), rule("repeat")
     asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
@@ -80,6 +93,7 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
         statement,
         {
             "author": author.id,
+            "session": token_digest(author.session_token),
             "thread": answered.root_comment_id if answered else essay.id,
             "form_token": form_token,
             "words": source,
@@ -97,6 +111,7 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
         posted_id=row.posted_id,
         recent=[one.posted_at for one in (row, *rows) if one.posted_at and now - one.posted_at < HOUR],
         repeats_own=bool(row.repeats_own),
+        is_signed_in=bool(row.is_signed_in),
         same_words_at=row.same_words_at,
     )
 
@@ -114,9 +129,11 @@ def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any
         learned.with_only_columns(LearnedFilter.trained_at).scalar_subquery().label("learned_at"),
         (_same_words_at() if asks_repeat else literal(None, UtcDateTime)).label("same_words_at"),
         _repeats_own().label("repeats_own"),
-        *(column.label(_name(column)) for column in (*OF_PERSON, *OF_ESSAY)),
+        _is_signed_in().label("is_signed_in"),
+        *(column.label(_name(column)) for column in (*OF_PERSON, *OF_ESSAY, *OF_PERIOD)),
     )
     here = facts.select_from(User).join(Essay, Essay.id == bindparam("essay"))
+    here = here.outerjoin(Subscription, Subscription.user_id == User.id)
     known = here.where(User.id == bindparam("author")).subquery()
     # By the ids, of which an index knows each writer's last: by the time all that they ever wrote would be read.
     last = select(Comment.id, Comment.created_at).where(Comment.author_id == bindparam("author"))
@@ -131,10 +148,31 @@ def _bring_up_to_date(author: User, essay: Essay, row: Any) -> None:
     for known, columns in ((author, OF_PERSON), (essay, OF_ESSAY)):
         for column in columns:
             set_committed_value(known, column.key, fresh[_name(column)])
+    set_committed_value(author, "subscription", _period_of(author, fresh))
+
+
+def _period_of(author: User, fresh: Mapping[str, Any]) -> Subscription | None:
+    """Return the row of a person's period as it is now, None where there is none any more."""
+    values = {column.key: fresh[_name(column)] for column in OF_PERIOD}
+    known: Subscription | None = db.session.identity_map.get(identity_key(Subscription, author.id))
+    if values["user_id"] is None:
+        if known is not None:
+            db.session.expunge(known)
+        return None
+    if known is None:
+        return as_stored(Subscription(**values))
+    for name, value in values.items():
+        set_committed_value(known, name, value)
+    return known
 
 
 def _name(column: Any) -> str:
     return f"{column.class_.__tablename__}_{column.key}"
+
+
+def _is_signed_in() -> ColumnElement[bool]:
+    mine = (Session.token_hash == bindparam("session")) & (Session.user_id == bindparam("author"))
+    return exists(select(Session.id).where(mine))
 
 
 def _repeats_own() -> ColumnElement[Any]:

@@ -51,7 +51,6 @@ from forum.discussion.rights import decisions_on, is_staff
 from forum.discussion.rules import ABOUT_WORDS
 from forum.discussion.screening import Refused, causes_for_words, refuse_if_too_fast
 from forum.discussion.telling import keep_all_told, keep_told, tell_readers
-from forum.discussion.thread import SUPPORTING
 from forum.essays.essay import Essay
 from forum.site.settings import site_settings
 from forum.subscriptions.subscription import subscription_state
@@ -273,14 +272,6 @@ def bump_threads_that_name(user: User) -> None:
     shown = (Essay.author_id == user.id) | Essay.id.in_(commented)
     for essay_id in db.session.scalars(select(Essay.id).where(shown).order_by(Essay.id)).all():
         bump_thread(essay_id)
-
-
-def bump_threads_with_marks() -> None:
-    """Count a change in every discussion with a supporter's comment: the site shows or hides the marks."""
-    marked = Essay.id.in_(select(Comment.essay_id).where(Comment.subscription.in_(SUPPORTING)))
-    # Locked in id order first, as bump_threads_that_name() takes them, so that no two wait for each other.
-    ids = db.session.scalars(select(Essay.id).where(marked).order_by(Essay.id).with_for_update()).all()
-    change_counters(Essay, *ids, thread_version=Essay.thread_version + 1)
 
 
 def change_counters(model: type[User] | type[Essay] | type[Comment], *row_ids: int, **values: object) -> None:

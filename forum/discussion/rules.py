@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask import g
+
 from forum.discussion.comment import Cause
 from forum.site.settings import Premoderation, SiteSettings, change_setting, site_settings
 from forum.subscriptions.subscription import PAYING
@@ -223,13 +225,18 @@ def links_in(html: str) -> tuple[str, ...]:
 
 def rules_in_force() -> dict[str, Rule]:
     """Return every rule by its code, in their order, on or off. No query beyond that of the settings."""
-    settings = site_settings()
-    return {code: _in_force(kind, settings) for code, kind in KINDS.items()}
+    return {code: rule(code) for code in KINDS}
 
 
 def rule(code: str) -> Rule:
     """Return one rule as it is in force, on or off."""
-    return _in_force(KINDS[code], site_settings())
+    settings = site_settings()
+    if g.get("rules_of") is not settings:
+        g.rules_of, g.rules = settings, {}
+    if code not in g.rules:
+        g.rules[code] = _in_force(KINDS[code], settings)
+    known: Rule = g.rules[code]
+    return known
 
 
 def caught(rule: Rule, facts: Facts) -> bool:

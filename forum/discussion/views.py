@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, abort, flash, jsonify, redirect, request
+from flask import Blueprint, abort, flash, g, jsonify, redirect, request
 from flask import session as cookie
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, lazyload
 from forum import clock
 from forum.accounts.asking import Origin, Wish, ask_to_join
 from forum.accounts.device import device_words
-from forum.accounts.session import lock_person
+from forum.accounts.session import forget_person, lock_person
 from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
 from forum.accounts.user import Standing, User
 from forum.accounts.views import asked, limit_mails
@@ -53,7 +53,6 @@ from forum.discussion.screening import Refused
 from forum.essays.essay import Essay, find_essay
 from forum.limits import limit
 from forum.notifications.follow import is_following, toggle_follow
-from forum.site.settings import site_settings
 from forum.text.markdown import Rendered
 from forum.web import (
     csrf,
@@ -212,10 +211,13 @@ def follow(slug: str) -> Answer:
 
 def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
     form_token = form.form_token.data or new_form_token()
-    site_settings()  # before the turn
     begin_to_write()
     parent = _parent(form, essay)
+    g.pop("site_settings", None)  # they may be others since the waiting
     before = read_before(user, essay, words.source, form_token, parent)
+    if not before.is_signed_in:
+        forget_person()
+        return _keep(form, require_found(essay if essay.may_see(None, clock.now()) else None), joins=False)
     if before.posted_id is not None:
         return _posted_before(db.session.get_one(Comment, before.posted_id), form, essay, words)
     if form.parent_id.data and parent is None:

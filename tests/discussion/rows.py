@@ -90,7 +90,8 @@ def statements(app: Flask) -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("BEGIN"):  # SQLite's are said by us, PostgreSQL's by the driver
+        # SQLite's are said by us, PostgreSQL's by the driver.
+        if not statement.startswith(("BEGIN", "COMMIT")):
             sent.append(statement)
 
     with app.app_context():

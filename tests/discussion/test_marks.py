@@ -44,16 +44,10 @@ def test_a_supporter_hides_the_mark_on_all_they_wrote_and_shows_it_again(cast: C
 
 def test_the_site_shows_no_marks_once_they_are_switched_off(cast: Cast) -> None:
     supporters_comment(cast)
-    plain = cast.essay("plain", "Plain")
-    cast.other_reader.comment("plain", "Without any support.")
-    untouched = cast.read(Essay, plain).thread_version
     for switch, count in ((False, 0), (True, 1)):
-        before = thread_version(cast)
         form = {"supporter_marks": str(switch), "reason": "As we like it."}
         assert cast.admin.post("/admin/settings", form).status_code == 303
         assert cast.stranger.get("/essays/on-tides").text.count(MARK) == count
-        assert thread_version(cast) > before
-    assert cast.read(Essay, plain).thread_version == untouched
 
 
 def supporters_comment(cast: Cast) -> int:

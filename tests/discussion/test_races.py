@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
 from forum.accounts.user import User, lock_users
-from forum.database import db
+from forum.database import WriteQueue, db
 from forum.discussion.comment import Comment, Presence
+from forum.discussion.kept import KeptComment
 from forum.discussion.reaction import Reaction
 from forum.discussion.report import Appeal
-from forum.essays.essay import Essay
+from forum.essays.essay import CommentPolicy, Essay
 from forum.notifications.notice import Notice
+from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id
 from tests.discussion.rows import history, rows_of, wrong_counters
 from tests.moderation.stage import wait_for_locks
@@ -190,6 +192,25 @@ def test_a_parent_hidden_or_withdrawn_while_it_is_answered(cast: Cast) -> None:
     assert wrong_counters(cast.app, begun_with(cast)) == []
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM subscription", "UPDATE subscription SET ends_at = began_at"])
+def test_whose_period_ends_while_their_post_waits_is_no_supporter(cast: Cast, change: str) -> None:
+    cast.change(Essay, cast.essay_id, comments=CommentPolicy.PAID)
+    cast.subscribe(cast.reader.user_id or 0, Kind.PAID)
+    assert post_while(cast, change).status_code == 403
+    assert rows_of(cast, Comment) == 0
+
+
+def test_who_is_signed_out_while_their_post_waits_has_it_kept_as_a_stranger_has(cast: Cast) -> None:
+    answer = post_while(cast, "DELETE FROM session")
+    assert answer.headers["Location"].startswith("/sign-in?kept=")
+    assert (rows_of(cast, Comment), rows_of(cast, KeptComment)) == (0, 1)
+
+
+def test_what_is_posted_waits_by_the_settings_of_its_turn(cast: Cast) -> None:
+    answer = post_while(cast, """INSERT INTO setting (name, value) VALUES ('premoderation', '"all"')""")
+    assert not cast.read(Comment, comment_id(answer)).visible
+
+
 def test_an_edit_and_the_reply_that_closes_the_window_have_one_order(cast: Cast) -> None:
     for number in range(ROUNDS):
         comment = comment_id(cast.reader.comment(cast.slug, f"A remark {number}."))
@@ -266,6 +287,38 @@ def together(acts: Sequence[Act]) -> list[TestResponse]:
     assert len(done) == len(acts)
     assert all(answer.status_code < 500 for answer in done), [answer.status for answer in done]
     return done
+
+
+def post_while(cast: Cast, change: str) -> TestResponse:
+    """Change something after the reader's post has read what it reads first, and before it goes on."""
+    with cast.app.app_context():
+        engine = db.engine
+    post, queue = say(cast.reader, cast, "Sent before that."), cast.app.extensions.get(WriteQueue.__name__)
+    connection, has_read = engine.raw_connection(), threading.Event()
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement == "COMMIT":
+            has_read.set()
+
+    event.listen(engine, "before_cursor_execute", note)
+    cursor = connection.cursor()
+    with ThreadPoolExecutor(1) as pool:
+        if queue is not None:
+            turn = queue.enter()
+            answer = pool.submit(post)
+            began = has_read.wait(10)
+            cursor.execute(change)
+            queue.leave(turn)
+            assert began
+        else:
+            cursor.execute(f'SELECT id FROM "user" WHERE id = {cast.reader.user_id} FOR UPDATE')
+            answer = pool.submit(post)
+            wait_for_locks(cast, 1)
+            cursor.execute(change)
+            connection.commit()
+    event.remove(engine, "before_cursor_execute", note)
+    connection.close()
+    return answer.result()
 
 
 def again(cast: Cast, person: Visitor) -> Visitor:

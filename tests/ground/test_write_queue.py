@@ -1,5 +1,7 @@
 """Writers of one SQLite file go one after another, across threads and processes, and nobody can leave it locked."""
 
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from forum import database
 from forum.accounts.user import User
 from forum.database import WriteQueue, db
+from tests.cast import Cast
 
 HOLD = """
 import sys
@@ -71,6 +74,49 @@ def test_a_transaction_leaves_the_queue_however_it_ends(app: Flask, monkeypatch:
             1 / 0  # noqa: B018
         queue.leave(queue.enter())
         assert list(Path(str(db.engine.url.database)).parent.glob("*-queue"))
+
+
+def test_the_queue_is_for_whoever_may_open_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "forum.sqlite3"
+    file.touch()
+    file.chmod(0o664)
+    if os.geteuid() == 0:
+        os.chown(file, 1234, 1235)
+    before = os.umask(0o077)
+    try:
+        queue = WriteQueue(str(file))
+        queue.leave(queue.enter())
+    finally:
+        os.umask(before)
+    made, like = (tmp_path / "forum.sqlite3-queue").stat(), file.stat()
+    assert (made.st_mode, made.st_uid, made.st_gid) == (like.st_mode, like.st_uid, like.st_gid)
+
+
+def test_a_queue_that_cannot_be_opened_is_an_error_of_the_database(tmp_path: Path) -> None:
+    queue = WriteQueue(str(tmp_path / "nowhere" / "forum.sqlite3"))
+    for _ in range(2):  # the first one left it for the second
+        with pytest.raises(OperationalError, match="cannot queue to write"):
+            queue.enter()
+
+
+@pytest.mark.kinds("sqlite")
+def test_a_post_that_another_program_keeps_waiting_is_asked_to_come_again(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = cast.reader
+    with cast.app.app_context():
+        db.engine.dispose()  # the next connections wait for less
+        file = str(db.engine.url.database)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = reader.comment(cast.slug, "Too late.")
+    other.close()
+    with cast.app.app_context():
+        db.engine.dispose()
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5")
+    monkeypatch.undo()
+    assert reader.comment(cast.slug, "In time.").status_code == 303
 
 
 def test_a_database_in_memory_needs_no_queue() -> None:
