@@ -49,7 +49,9 @@ class Keeper:
         while self._workers:
             self._bury()
             is_short = len(self._workers) < everyone
-            if is_short and os.getppid() == self._parent:  # or it has just died, and another one has its number
+            if (
+                is_short and os.getppid() == self._parent
+            ):  # or it has just died, and another one has its number
                 os.kill(self._parent, signal.SIGHUP)
             heard, closed = self._signals.wait(ASK_AGAIN_SECONDS if is_short else None, [LIFELINE])
             if closed or heard & {signal.SIGTERM, signal.SIGUSR1}:

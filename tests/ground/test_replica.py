@@ -49,7 +49,9 @@ def test_a_page_is_read_from_the_replica_once_it_has_come_as_far(cast: Cast, sta
     assert read(cast.app, newer) == ("Only here yet", True)
 
 
-def test_a_comment_is_on_the_next_page_however_far_behind_the_replica_is(cast: Cast, standby: Standby) -> None:
+def test_a_comment_is_on_the_next_page_however_far_behind_the_replica_is(
+    cast: Cast, standby: Standby
+) -> None:
     cast.reader.comment(cast.slug, "Said before.")
     assert "Said before." in cast.stranger.get(f"/essays/{cast.slug}").text
     standby.pause()
