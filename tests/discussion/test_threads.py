@@ -150,6 +150,7 @@ def test_the_pages_take_as_many_statements_for_a_thousand_comments_as_for_ten(ca
     for total in (10, 1_000):
         ids = many(cast, total - rows_of(cast, Comment), of=cast.reader, thanked_by=cast.reader)
         visitor = cast.stranger if who == "stranger" else cast.reader
+        cast.app.extensions["pages"].judged.clear()
         with statements(cast.app) as of_essay:
             assert visitor.get("/essays/on-tides").status_code == 200
         with statements(cast.app) as of_comment:
