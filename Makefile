@@ -38,7 +38,7 @@ check: install-dev ## check style, types, import order and templates
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint templates
 
-bench: install-dev ## measure page speed against the bare server
+bench: install-dev ## measure the site against its limits; ARGS="--only pages,fresh" for some of it
 	@$(BIN)/python bench/run.py $(ARGS)
 
 walk: install-dev ## take back random walks of 500 acts of moderators on both databases; WALKS=5 takes five
