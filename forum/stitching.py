@@ -21,6 +21,9 @@ LAST_BLOCK = b"\x03\x00"
 LEVEL = 6
 """Of zlib's nine; more takes longer for next to nothing."""
 
+BLOCK = struct.Struct("<BHH")
+"""What stands before bytes as they are: not the last block, its length, and the length's complement."""
+
 MOST_STORED = 65_535
 """Bytes that one uncompressed block holds."""
 
@@ -62,13 +65,14 @@ def gzip_of(pieces: "Iterable[Segment | bytes]") -> bytes:
     """Return one gzip file of all pieces: segments as they are, bytes uncompressed between them."""
     out, crc, length = [HEADER], 0, 0
     for piece in pieces:
-        length += len(piece) if isinstance(piece, bytes) else piece.length
         if isinstance(piece, bytes):
             out += _stored(piece)
             crc = zlib.crc32(piece, crc)
+            length += len(piece)
         else:
             out.append(piece.deflated)
             crc = piece.checksum_after(crc)
+            length += piece.length
     out.append(LAST_BLOCK + struct.pack("<II", crc, length & 0xFFFFFFFF))
     return b"".join(out)
 
@@ -84,11 +88,12 @@ def _deflate(raw: bytes) -> bytes:
     return stream.compress(raw) + stream.flush(zlib.Z_FULL_FLUSH)
 
 
-def _stored(raw: bytes) -> Iterable[bytes]:
+def _stored(raw: bytes) -> list[bytes]:
+    parts = []
     for start in range(0, len(raw), MOST_STORED):
         block = raw[start : start + MOST_STORED]
-        yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
-        yield block
+        parts += [BLOCK.pack(0, len(block), len(block) ^ MOST_STORED), block]
+    return parts
 
 
 def _shifted_bits(length: int) -> list[int]:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-BODIES_AT_ONCE = 2
-"""So many requests of one worker may wait for their bodies: one for a small one, one for a large one."""
+BODIES_AT_ONCE = 1
+"""So many requests of one worker may wait for their bodies; a proxy that buffers them never lets one wait."""
 
-LARGE_BYTES = 256 * 1_024
 LARGEST_BYTES = 8 * 1_024 * 1_024
 """No address takes more. A longer one is not read: the application refuses it by its announced length."""
+
+ROOM_SECONDS = 0.1
+"""How long one waits until the one before has arrived; who waits keeps a thread from others."""
 
 BODY_SECONDS = 10
 SLOWEST_BYTES_A_SECOND = 32 * 1_024
@@ -30,18 +32,16 @@ class Bodies:
     def __init__(self, application: "WSGIApplication", port: int) -> None:
         self._application = application
         self._port = port
-        self._small = threading.BoundedSemaphore()
-        self._large = threading.BoundedSemaphore()
+        self._room = threading.BoundedSemaphore(BODIES_AT_ONCE)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request that announces the length of its body."""
         length = _length(environ)
         if not 0 < length <= LARGEST_BYTES:
             return self._application(environ, start_response)
-        room = self._large if length > LARGE_BYTES else self._small
-        if not room.acquire(timeout=1):
+        if not self._room.acquire(timeout=ROOM_SECONDS):
             return _refuse(start_response, "503 Service Unavailable", "Too much arrives at once. Try again.")
-        body = _Body(environ["wsgi.input"], length, room)
+        body = _Body(environ["wsgi.input"], length, self._room)
         if not body.has_come.wait(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND):
             cut_off(environ.get("REMOTE_ADDR", ""), self._port, BODY_SECONDS - 1)
             return _refuse(start_response, "408 Request Timeout", "What you sent did not arrive in time.")

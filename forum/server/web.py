@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 THREADS = BODIES_AT_ONCE + 1
-"""As many as may wait for bodies, and one that always answers. With eight a page took twice the processor's time."""
+"""One may wait for a body, one always answers. With eight a page took twice the processor's time."""
 
 HEADER_SECONDS = 10
 """How long a client may take for its request line and headers, and how long a kept connection may be idle."""
