@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any
 
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from werkzeug.test import TestResponse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -37,6 +36,7 @@ from forum.discussion.comment import Comment
 from forum.essays.essay import CommentPolicy, Essay, EssayAddress
 from forum.essays.revision import EssayRevision
 from tests.cast import Visitor
+from tests.discussion.rows import statements
 
 COMMENTS = (100, 1_000, 10_000, 100_000)
 ESSAYS = (10, 1_000, 100_000)
@@ -143,7 +143,7 @@ def _cost(app: Flask, what: str, size: int, of: str, ask: Callable[[], TestRespo
     """Ask a few times, each time with another version of every discussion, so that nothing that is kept will do."""
     times = []
     _grow_versions(app)
-    with _counted(app) as sent:
+    with statements(app) as sent:
         answer = ask()
     if answer.status_code not in (200, 303):
         raise RuntimeError(f"{what} at {size}: {answer.status}")
@@ -164,24 +164,6 @@ def _growth(found: Sequence[Cost]) -> Iterator[Figure]:
             full, words = sizes[FULL_AT], f"{what}: {largest.size:,} ÷ {FULL_AT:,} {of}"
             detail = f"{largest.milliseconds:,.1f} ms ÷ {full.milliseconds:,.1f} ms"
             yield Figure("9", words, largest.milliseconds / full.milliseconds, "times", FLAT, detail=detail)
-
-
-@contextmanager
-def _counted(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements of the application meanwhile, but for those that begin transactions."""
-    sent: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            sent.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def _grow_versions(app: Flask) -> None:

@@ -2,9 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar, cast
+from weakref import WeakValueDictionary
 
 
 class Sized(Protocol):
@@ -29,7 +29,7 @@ class PageCache:
         self.bytes = 0
         self._parts: OrderedDict[Hashable, Sized] = OrderedDict()
         self._lock = threading.Lock()
-        self._makers: dict[Hashable, threading.Lock] = {}
+        self._makers: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
 
     def find(self, key: Hashable) -> Sized | None:
         """Return what is kept under a key."""
@@ -48,7 +48,7 @@ class PageCache:
         """
         part = cast(Part | None, self.find(key))
         if part is None or not holds(part):
-            with self._making(key):
+            with self._maker(key):
                 part = cast(Part | None, self.find(key))
                 if part is None or not holds(part):
                     part = make()
@@ -82,13 +82,7 @@ class PageCache:
         if part is not None:
             self.bytes -= part.size
 
-    @contextmanager
-    def _making(self, key: Hashable) -> Iterator[None]:
+    def _maker(self, key: Hashable) -> threading.Lock:
+        """Return the lock of who makes the part of a key; it is there as long as somebody holds it or waits for it."""
         with self._lock:
-            maker = self._makers.setdefault(key, threading.Lock())
-        try:
-            with maker:
-                yield
-        finally:
-            with self._lock:
-                self._makers.pop(key, None)
+            return self._makers.setdefault(key, threading.Lock())

@@ -43,8 +43,8 @@ class RawReads:
         self._engine = engine
         self._own = threading.local()
         driver: Any = engine.dialect.dbapi
-        self.broken: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
-        """What the driver raises where the database cannot be reached."""
+        # What the driver raises where the database cannot be reached.
+        self._broken: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
 
     def rows(self, statement: RawStatement, **given: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a statement.
@@ -54,7 +54,7 @@ class RawReads:
         values = statement.values(given)
         try:
             return self._run(statement.sql, values)
-        except self.broken:
+        except self._broken:
             self.close()
             return self._run(statement.sql, values)
 

@@ -1,6 +1,10 @@
 """gzip from parts: any reader of gzip gets all bytes back."""
 
+import contextlib
 import gzip
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +43,27 @@ def test_what_is_kept_never_takes_more_than_it_may_and_the_latest_stays(
         cache.keep(key, Kept(size))
         assert sum(part.size for part in cache.parts()) == cache.bytes <= 100
         assert cache.find(key) is not None
+
+
+def test_where_one_fails_to_make_a_part_the_next_one_makes_it_for_all() -> None:
+    cache, made, together = PageCache(100), [], threading.Barrier(4)
+
+    def make() -> Kept:
+        made.append(1)
+        time.sleep(0.05)
+        if len(made) == 1:
+            raise ValueError
+        return Kept(1)
+
+    def ask() -> Kept | None:
+        together.wait()
+        with contextlib.suppress(ValueError):
+            return cache.find_or_make("key", make)
+        return None
+
+    with ThreadPoolExecutor(4) as crowd:
+        found = [one.result() for one in [crowd.submit(ask) for _ in range(4)]]
+    assert (len(made), found.count(None)) == (2, 1)
 
 
 def test_what_was_wanted_least_lately_goes_first() -> None:

@@ -147,11 +147,18 @@ def test_nothing_of_a_reader_is_in_any_kept_byte(cast: Cast) -> None:
     own = set(re.findall(r'name="(?:csrf_token|form_token)"[^>]*? value="([^"]+)"', "".join(pages)))
     assert held in said[0].decode()
     assert len(own) > 3
-    with secret.client.session_transaction() as cookie:
-        own |= {cookie["_user_id"], cookie["csrf_token"]}
+    plain = cast.sign_in(cast.user("Ottoline Brandvold"), "Ottoline Brandvold")  # nothing of hers waits
+    plain.post(f"/comments/{liked}/react")
+    pages = [plain.get(ON_TIDES).text for _ in range(3)]
+    own |= set(re.findall(r'name="(?:csrf_token|form_token)"[^>]*? value="([^"]+)"', "".join(pages)))
+    assert "Ottoline Brandvold" in pages[2]
+    assert any(isinstance(part, Frame) for part in kept(cast.app).cache.parts())
+    for visitor in (secret, plain):
+        with visitor.client.session_transaction() as cookie:
+            own |= {cookie["_user_id"], cookie["csrf_token"]}
     everything = "\n".join(_texts(cast.app))
     assert "To be thanked." in everything
-    secrets = {name, address, held, "You thanked.", "A warning for one person.", *own}
+    secrets = {name, "Ottoline Brandvold", address, held, "You thanked.", "A warning for one person.", *own}
     assert [one for one in secrets if one in everything] == []
 
 
