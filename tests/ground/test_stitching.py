@@ -45,24 +45,28 @@ def test_what_is_kept_never_takes_more_than_it_may_and_the_latest_stays(
         assert cache.find(key) is not None
 
 
-def test_where_one_fails_to_make_a_part_the_next_one_makes_it_for_all() -> None:
-    cache, made, together = PageCache(100), [], threading.Barrier(4)
+def test_who_comes_after_one_failed_to_make_a_part_waits_for_the_next_who_makes_it() -> None:
+    cache, made, second_makes = PageCache(100), [], threading.Event()
 
     def make() -> Kept:
         made.append(1)
-        time.sleep(0.05)
+        if len(made) == 2:
+            second_makes.set()
+        time.sleep(0.1)  # long enough for the others to come
         if len(made) == 1:
             raise ValueError
         return Kept(1)
 
     def ask() -> Kept | None:
-        together.wait()
         with contextlib.suppress(ValueError):
             return cache.find_or_make("key", make)
         return None
 
-    with ThreadPoolExecutor(4) as crowd:
-        found = [one.result() for one in [crowd.submit(ask) for _ in range(4)]]
+    with ThreadPoolExecutor(3) as crowd:
+        early = [crowd.submit(ask) for _ in range(2)]
+        second_makes.wait(10)
+        late = crowd.submit(ask)
+        found = [one.result() for one in (*early, late)]
     assert (len(made), found.count(None)) == (2, 1)
 
 
