@@ -1,11 +1,22 @@
-"""Reads past SQLAlchemy's own machinery, for what is asked thousands of times a second: its SQL, the driver's rows."""
+"""Reads past SQLAlchemy's own machinery, for what is asked thousands of times a second: its SQL, the driver's rows.
+
+Where the database can tell that nothing at all was written to it since, what was read then is read no more.
+"""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.sql import Executable
+
+from forum.walindex import WalIndex
+
+MOST_KNOWN = 1_000
+"""Answers, of one state of the database."""
+
+Rows = list[tuple[Any, ...]]
 
 
 class RawStatement:
@@ -42,37 +53,55 @@ class RawReads:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._own = threading.local()
+        self._index = _wal_index(engine)
+        self._known: tuple[bytes, dict[Any, Rows]] = (b"", {})
         driver: Any = engine.dialect.dbapi
         # What the driver raises where the database cannot be reached.
         self._broken: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
 
-    def rows(self, statement: RawStatement, **given: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
+    def mark(self) -> bytes | None:
+        """Return what stays the same as long as nobody commits anything, None where that cannot be told."""
+        return self._index.mark() if self._index is not None else None
+
+    def rows(self, statement: RawStatement, **given: Any) -> Rows:
+        """Return the rows of a statement, as they were read last where nothing was written since.
 
         Raises: the driver's OperationalError, when the database cannot be reached.
         """
         values = statement.values(given)
+        mark = self.mark()
+        if mark is None:
+            return self._read(statement, values)
+        # Before the read: what is written meanwhile makes it one to be read again.
+        state = self._known
+        if state[0] != mark or len(state[1]) > MOST_KNOWN:
+            state = self._known = (mark, {})
+        key, known = (statement, *values), state[1]
+        if key not in known:
+            known[key] = self._read(statement, values)
+        return known[key]
+
+    def close(self) -> None:
+        """Close this thread's connection, if it has one."""
+        connection = self._own.__dict__.pop("connection", None)
+        self._own.__dict__.pop("cursor", None)
+        if connection is not None:
+            connection.close()
+
+    def _read(self, statement: RawStatement, values: Any) -> Rows:
         try:
             return self._run(statement.sql, values)
         except self._broken:
             self.close()
             return self._run(statement.sql, values)
 
-    def close(self) -> None:
-        """Close this thread's connection, if it has one."""
-        connection = self._own.__dict__.pop("connection", None)
-        if connection is not None:
-            connection.close()
-
-    def _run(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection().execute(sql, values).fetchall()
+    def _run(self, sql: str, values: Any) -> Rows:
+        cursor = getattr(self._own, "cursor", None)
+        if cursor is None:
+            self._own.connection = self._open()
+            cursor = self._own.cursor = self._own.connection.cursor()
+        rows: Rows = cursor.execute(sql, values).fetchall()
         return rows
-
-    def _connection(self) -> Any:
-        connection = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = self._open()
-        return connection
 
     def _open(self) -> Any:
         dialect = self._engine.dialect
@@ -86,3 +115,12 @@ class RawReads:
             connection.autocommit = True
             connection.execute("SET jit = off")
         return connection
+
+
+def _wal_index(engine: Engine) -> WalIndex | None:
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        return WalIndex(Path(engine.url.database))
+    except (OSError, ValueError):
+        return None

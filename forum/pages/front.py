@@ -41,6 +41,7 @@ from forum.pages.shared import (
     Habits,
     Page,
     Pages,
+    Validity,
     Versions,
     View,
     filled,
@@ -63,6 +64,9 @@ MOST_HEADERS = 300
 LONGEST_HEADER = 200
 """Different ones of a kind that are worth remembering; browsers send few, and short ones."""
 
+MOST_REPEATS = 64
+"""Answers that are kept whole, under all that was asked."""
+
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
 FLEETING = frozenset({"_flashes", "posted_draft"})
 """What a session holds for the next page alone."""
@@ -70,7 +74,24 @@ FLEETING = frozenset({"_flashes", "posted_draft"})
 Start = Callable[..., Any]
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
-Answer = tuple[str, Headers, bytes]
+
+
+class Answer(NamedTuple):
+    """An answer; `validity` says until when it is the same for all if nothing is written, None for one reader alone."""
+
+    status: str
+    headers: Headers
+    body: bytes
+    validity: Validity | None
+
+
+class Repeat(NamedTuple):
+    """What is answered to the same words again, until somebody writes something anywhere in the database."""
+
+    status: str
+    headers: Headers
+    body: list[bytes]
+    validity: Validity
 
 
 class Asked(NamedTuple):
@@ -108,9 +129,25 @@ class Front:
             lambda host: host_is_trusted(host, app.config["TRUSTED_HOSTS"])
         )
         self._open_cookie = lru_cache(MOST_COOKIES)(self._check_cookie)
+        self._repeats: tuple[bytes, dict[tuple[str | None, ...], Repeat]] = (b"", {})
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or hand it on."""
+        mark = self._reads.mark() if self._reads is not None and "HTTP_COOKIE" not in environ else None
+        if mark is None:
+            return self._answer_or_hand_on(environ, start, None)
+        repeats = self._repeats
+        if repeats[0] != mark or len(repeats[1]) >= MOST_REPEATS:
+            repeats = self._repeats = (mark, {})
+        repeat = repeats[1].get(_key(environ))
+        if repeat is None or not repeat.validity.holds(clock.now()):
+            return self._answer_or_hand_on(environ, start, repeats[1])
+        start(repeat.status, repeat.headers)
+        return repeat.body
+
+    def _answer_or_hand_on(
+        self, environ: Environ, start: Start, repeats: "dict[tuple[str | None, ...], Repeat] | None"
+    ) -> Iterable[bytes]:
         asked = self._asked(environ)
         if asked is not None:
             try:
@@ -121,9 +158,11 @@ class Front:
                 logging.getLogger("forum").warning("a kept page failed", exc_info=True)
                 answer = None
             if answer is not None:
-                status, headers, body = answer
-                start(status, headers)
-                return [] if asked.is_head else [body]
+                body = [] if asked.is_head else [answer.body]
+                if repeats is not None and answer.validity is not None:
+                    repeats[_key(environ)] = Repeat(answer.status, answer.headers, body, answer.validity)
+                start(answer.status, answer.headers)
+                return body
         return self.behind(environ, start)
 
     def _asked(self, environ: Environ) -> Asked | None:
@@ -162,13 +201,13 @@ class Front:
             ("Vary", "Accept, Accept-Encoding, Cookie"),
         ]
         if page.etag.removeprefix("W/") in environ.get("HTTP_IF_NONE_MATCH", ""):
-            return "304 Not Modified", about, b""
+            return Answer("304 Not Modified", about, b"", page.validity)
         match encoding_of(environ.get("HTTP_ACCEPT_ENCODING", "")):
             case "br":
-                return self._ok(page.brotli, "br", about)
+                return self._ok(page.brotli, "br", about, page.validity)
             case "gzip":
-                return self._ok(page.gzip, "gzip", about)
-        return self._ok(page.html, "", about)
+                return self._ok(page.gzip, "gzip", about, page.validity)
+        return self._ok(page.html, "", about, page.validity)
 
     def _answer_reader(self, asked: Asked, cookie: Cookie, reads: "Reads", environ: Environ) -> Answer | None:
         now = clock.now()
@@ -199,11 +238,11 @@ class Front:
             return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
         return self._ok(filled(frame.parts, values, threads, own).encode(), "", about)
 
-    def _ok(self, body: bytes, encoding: str, about: Headers) -> Answer:
+    def _ok(self, body: bytes, encoding: str, about: Headers, validity: Validity | None = None) -> Answer:
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
         if encoding:
             headers.append(("Content-Encoding", encoding))
-        return "200 OK", [*headers, *about, *self._headers], body
+        return Answer("200 OK", [*headers, *about, *self._headers], body, validity)
 
     def _unread(self, count: int) -> str:
         return (
@@ -273,6 +312,10 @@ class Reads:
         names = [column.name for column in ACCOUNT]
         self._id, self._role = names.index("id"), names.index("role")
 
+    def mark(self) -> bytes | None:
+        """Return what stays the same as long as nothing is written, None where that cannot be told."""
+        return self._raw.mark()
+
     def versions(self, slug: str) -> Versions | None:
         """Return which state of an essay is current."""
         rows = self._raw.rows(self._versions, slug=slug)
@@ -303,8 +346,10 @@ class Reads:
 
     def facts(self, user_id: int, essay_id: int, now: datetime) -> Facts:
         """Return what a reader has to do with an essay."""
+        # The same moment for a whole second, so that it can be the same question; none is told too late of a notice.
+        soon = now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
         unread, follows, has_unseen, pace = self._raw.rows(
-            self._facts, viewer_id=user_id, essay_id=essay_id, now=now
+            self._facts, viewer_id=user_id, essay_id=essay_id, now=soon
         )[0]
         return Facts(unread, bool(has_unseen), Habits(bool(follows), pace == Pace.NEVER.value))
 
@@ -312,6 +357,20 @@ class Reads:
         """Return what a reader has to do with comments of a range."""
         rows = self._raw.rows(self._concerns, viewer_id=user_id, first_id=first_id, last_id=last_id)
         return [Concern(kind, comment_id, name, bool(closed)) for kind, comment_id, name, closed in rows]
+
+
+def _key(environ: Environ) -> tuple[str | None, ...]:
+    """Return all of a request without a cookie that decides its answer."""
+    found = environ.get
+    return (
+        environ["PATH_INFO"],
+        found("QUERY_STRING"),
+        environ["REQUEST_METHOD"],
+        found("HTTP_HOST"),
+        found("HTTP_ACCEPT"),
+        found("HTTP_ACCEPT_ENCODING"),
+        found("HTTP_IF_NONE_MATCH"),
+    )
 
 
 def is_fresh(viewer: Viewer, now: datetime) -> bool:
