@@ -4,7 +4,7 @@ Where the database can tell that nothing at all was written to it since, what wa
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +26,22 @@ class RawStatement:
         compiled: Any = statement.compile(dialect=engine.dialect)  # type: ignore[attr-defined]
         self.sql: str = compiled.string
         self._order: Sequence[str] | None = compiled.positiontup
-        self._to_driver: dict[str, Callable[[Any], Any]] = {}
+        self._to_driver: list[tuple[str, Callable[[Any], Any]]] = []
         self._fixed: dict[str, Any] = {}
         for name, bind in compiled.binds.items():
             convert = bind.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
-            if convert is not None:
-                self._to_driver[name] = convert
             if not bind.required:
                 self._fixed[name] = convert(bind.value) if convert is not None else bind.value
-        self._is_plain = not self._to_driver and not self._fixed
+            elif convert is not None:
+                self._to_driver.append((name, convert))
 
-    def values(self, given: Mapping[str, Any]) -> Any:
-        """Return values as the driver takes them: by position or by name."""
-        if self._is_plain:
-            return [given[name] for name in self._order] if self._order is not None else given
-        values = self._fixed | {
-            name: self._to_driver[name](value) if name in self._to_driver else value
-            for name, value in given.items()
-        }
-        return [values[name] for name in self._order] if self._order is not None else values
+    def values(self, given: dict[str, Any]) -> Any:
+        """Return values as the driver takes them, by position or by name; what is given is changed."""
+        for name, convert in self._to_driver:
+            given[name] = convert(given[name])
+        if self._fixed:
+            given |= self._fixed
+        return [given[name] for name in self._order] if self._order is not None else given
 
 
 class RawReads:

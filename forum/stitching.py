@@ -9,6 +9,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 Piece = "Segment | bytes"
 
@@ -42,7 +43,7 @@ class Segment:
     def __init__(self, raw: bytes) -> None:
         self.length = len(raw)
         self.deflated = _deflate(raw)
-        self._crc = zlib.crc32(raw)
+        self._crc = crc32(raw)
         self._table = _table(_shifted_bits(len(raw)))
 
     def checksum_after(self, crc: int) -> int:
@@ -65,14 +66,14 @@ def gzip_of(pieces: "Iterable[Segment | bytes]") -> bytes:
     """Return one gzip file of all pieces: segments as they are, bytes uncompressed between them."""
     out, crc, length = [HEADER], 0, 0
     for piece in pieces:
-        if isinstance(piece, bytes):
-            out += _stored(piece)
-            crc = zlib.crc32(piece, crc)
-            length += len(piece)
-        else:
+        if isinstance(piece, Segment):
             out.append(piece.deflated)
             crc = piece.checksum_after(crc)
             length += piece.length
+        elif piece:
+            _store(piece, out)
+            crc = crc32(piece, crc)
+            length += len(piece)
     out.append(LAST_BLOCK + struct.pack("<II", crc, length & 0xFFFFFFFF))
     return b"".join(out)
 
@@ -88,12 +89,13 @@ def _deflate(raw: bytes) -> bytes:
     return stream.compress(raw) + stream.flush(zlib.Z_FULL_FLUSH)
 
 
-def _stored(raw: bytes) -> list[bytes]:
-    parts = []
-    for start in range(0, len(raw), MOST_STORED):
-        block = raw[start : start + MOST_STORED]
-        parts += [BLOCK.pack(0, len(block), len(block) ^ MOST_STORED), block]
-    return parts
+def _store(raw: bytes, out: list[bytes]) -> None:
+    """Add bytes as they are, in blocks of which each says how long it is."""
+    if len(raw) <= MOST_STORED:
+        out += (BLOCK.pack(0, len(raw), len(raw) ^ MOST_STORED), raw)
+    else:
+        for start in range(0, len(raw), MOST_STORED):
+            _store(raw[start : start + MOST_STORED], out)
 
 
 def _shifted_bits(length: int) -> list[int]:

@@ -24,9 +24,9 @@ from werkzeug.http import parse_accept_header
 from werkzeug.sansio.utils import host_is_trusted
 
 from forum import clock
-from forum.accounts.session import SEEN_EVERY, is_alive, token_digest
-from forum.accounts.user import Role
-from forum.database import BigId, UtcDateTime, db
+from forum.accounts.session import SEEN_EVERY, Session, is_alive, token_digest
+from forum.accounts.user import Role, User
+from forum.database import UtcDateTime, db
 from forum.discussion.answers import new_form_token
 from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
@@ -48,7 +48,7 @@ from forum.pages.shared import (
     filled_gzip,
     order_of,
 )
-from forum.pages.viewer import ACCOUNT, TERMS, EssayState, Fingerprint, find_audience, viewer_statement
+from forum.pages.viewer import ACCOUNT, OF_SESSION, TERMS, EssayState, Fingerprint, find_audience, of_session
 from forum.rawreads import RawReads, RawStatement
 from forum.site.settings import Setting
 from forum.subscriptions.letters import Choice, Letter, Pace
@@ -68,6 +68,10 @@ MOST_REPEATS = 64
 """Answers that are kept whole, under all that was asked."""
 
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
+FACTS = 9
+"""Columns of a visit before the essay's terms."""
+WHO = FACTS + len(TERMS)
+"""Where the columns of the session begin: two dates and a name, then the account."""
 FLEETING = frozenset({"_flashes", "posted_draft"})
 """What a session holds for the next page alone."""
 
@@ -211,27 +215,24 @@ class Front:
 
     def _answer_reader(self, asked: Asked, cookie: Cookie, reads: "Reads", environ: Environ) -> Answer | None:
         now = clock.now()
-        viewer, state = reads.viewer(cookie.digest or ""), reads.state(asked.slug)
-        if viewer is None or state is None or not is_fresh(viewer, now):
+        visit = reads.visit(cookie.digest or "", asked.slug, now)
+        if visit is None or not is_fresh(visit, now):
             return None
-        versions = state.versions
-        audience = find_audience(self._pages, viewer.account, state, now)
-        if audience is None:
-            return None
-        facts = reads.facts(viewer.user_id, versions.essay_id, now)
-        if facts.has_unseen:
+        versions = visit.state.versions
+        audience = find_audience(self._pages, visit.account, visit.state, now)
+        if audience is None or visit.has_unseen:
             return None
         threads = self._pages.threads(versions, asked.view)
-        frame = self._pages.frame(versions, asked.view, audience, facts.habits, threads)
+        frame = self._pages.frame(versions, asked.view, audience, visit.habits, threads)
         own: OwnParts = {}
         if threads.ids:
-            found = reads.concerns(viewer.user_id, threads.first_id, threads.last_id)
+            found = reads.concerns(visit.user_id, threads.first_id, threads.last_id)
             own = parts_of(found, threads.comment_ids, audience.may, self._app.jinja_env)
         values = {
             CSRF: cookie.csrf_token,
             FORM_TOKEN: new_form_token(),
-            NAME: str(escape(viewer.name)),
-            UNREAD: self._unread(facts.unread),
+            NAME: str(escape(visit.name)),
+            UNREAD: self._unread(visit.unread),
         }
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):
@@ -278,8 +279,8 @@ class Front:
         return Cookie(token_digest(token) if token else None, signed, signed_at, not FLEETING & said.keys())
 
 
-class Viewer(NamedTuple):
-    """Who has a session."""
+class Visit(NamedTuple):
+    """Who has a session, what they have to do with an essay, and how that one is just now."""
 
     created_at: datetime
     last_seen_at: datetime
@@ -287,27 +288,21 @@ class Viewer(NamedTuple):
     user_id: int
     name: str
     is_staff: bool
-
-
-class Facts(NamedTuple):
-    """What a reader has to do with an essay."""
-
+    state: EssayState
     unread: int
     has_unseen: bool
     habits: Habits
 
 
 class Reads:
-    """The statements of a visit: one for a stranger, four for a reader."""
+    """The statements of a visit: one for a stranger, two for a reader."""
 
     def __init__(self, engine: Engine) -> None:
         self._raw = RawReads(engine)
         moment: Any = UtcDateTime().dialect_impl(engine.dialect).result_processor(engine.dialect, None)
         self._moment: Callable[[Any], datetime] = moment
         self._versions = RawStatement(versions_statement(), engine)
-        self._state = RawStatement(versions_statement(Essay.commented_at, *TERMS), engine)
-        self._viewer = RawStatement(viewer_statement(), engine)
-        self._facts = RawStatement(facts_statement(), engine)
+        self._visit = RawStatement(visit_statement(), engine)
         self._concerns = RawStatement(concerns(), engine)
         names = [column.name for column in ACCOUNT]
         self._id, self._role = names.index("id"), names.index("role")
@@ -324,34 +319,31 @@ class Reads:
         site, essay_id, essay, thread = rows[0]
         return Versions(essay_id, essay, thread, (site or "").strip('"'))
 
-    def state(self, slug: str) -> EssayState | None:
-        """Return the same, and under which terms one may write there."""
-        rows = self._raw.rows(self._state, slug=slug)
-        if not rows:
-            return None
-        site, essay_id, essay, thread, commented_at, *terms = rows[0]
-        return EssayState(
-            Versions(essay_id, essay, thread, (site or "").strip('"')), tuple(terms), commented_at
-        )
-
-    def viewer(self, digest: str) -> Viewer | None:
-        """Return who has a session, by the digest of its token."""
-        rows = self._raw.rows(self._viewer, digest=digest)
-        if not rows:
-            return None
-        created_at, last_seen_at, name, *account = rows[0]
-        is_staff = account[self._role] != Role.READER.value
-        began, seen = self._moment(created_at), self._moment(last_seen_at)
-        return Viewer(began, seen, tuple(account), account[self._id], name, is_staff)
-
-    def facts(self, user_id: int, essay_id: int, now: datetime) -> Facts:
-        """Return what a reader has to do with an essay."""
+    def visit(self, digest: str, slug: str, now: datetime) -> Visit | None:
+        """Return all that a reader's page depends on, by the digest of their session's token."""
         # The same moment for a whole second, so that it can be the same question; none is told too late of a notice.
         soon = now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
-        unread, follows, has_unseen, pace = self._raw.rows(
-            self._facts, viewer_id=user_id, essay_id=essay_id, now=soon
-        )[0]
-        return Facts(unread, bool(has_unseen), Habits(bool(follows), pace == Pace.NEVER.value))
+        rows = self._raw.rows(self._visit, digest=digest, slug=slug, now=soon)
+        if not rows:
+            return None
+        row = rows[0]
+        site, essay_id, essay, thread, unread, follows, has_unseen, pace, commented_at = row[:FACTS]
+        created_at, last_seen_at, name, *_ = row[WHO:]
+        account = row[WHO + 3 :]
+        return Visit(
+            self._moment(created_at),
+            self._moment(last_seen_at),
+            account,
+            account[self._id],
+            name,
+            account[self._role] != Role.READER.value,
+            EssayState(
+                Versions(essay_id, essay, thread, (site or "").strip('"')), row[FACTS:WHO], commented_at
+            ),
+            unread,
+            bool(has_unseen),
+            Habits(bool(follows), pace == Pace.NEVER.value),
+        )
 
     def concerns(self, user_id: int, first_id: int, last_id: int) -> list[Concern]:
         """Return what a reader has to do with comments of a range."""
@@ -373,30 +365,32 @@ def _key(environ: Environ) -> tuple[str | None, ...]:
     )
 
 
-def is_fresh(viewer: Viewer, now: datetime) -> bool:
+def is_fresh(visit: Visit, now: datetime) -> bool:
     """Tell whether a session is alive and was noted as in use not long ago; if not, the application sees to it."""
-    lives = is_alive(viewer.created_at, viewer.last_seen_at, now, is_staff=viewer.is_staff)
-    return lives and now - viewer.last_seen_at < SEEN_EVERY
+    lives = is_alive(visit.created_at, visit.last_seen_at, now, is_staff=visit.is_staff)
+    return lives and now - visit.last_seen_at < SEEN_EVERY
 
 
 def versions_statement(*besides: Any) -> Select[Any]:
     """Return the statement for the current state of an essay, by its `slug`, with other columns besides."""
     site = select(type_coerce(Setting.value, String)).where(Setting.name == "page_version").scalar_subquery()
     versions = (Essay.id, Essay.version, Essay.thread_version)
-    return select(site, *versions, *besides).where(Essay.slug == bindparam("slug"))
+    return select(site, *versions, *besides).select_from(Essay).where(Essay.slug == bindparam("slug"))
 
 
-def facts_statement() -> Select[Any]:
-    """Return the statement for what `viewer_id` has to do with `essay_id`, at `now`."""
-    viewer = bindparam("viewer_id", type_=BigId)
-    essay = bindparam("essay_id", type_=BigId)
+def visit_statement() -> Select[Any]:
+    """Return the statement for all that a page depends on, by the `digest` of a session, the `slug` and `now`."""
+    viewer, essay = User.id, Essay.id
     follows = exists().where(Follow.user_id == viewer, Follow.essay_id == essay)
     # Constants, not values: SQLite would plan the statement anew each time, to see whether its index still fits.
     theirs = (Comment.author_id == viewer) & (Comment.essay_id == essay) & text(UNSEEN)
     there = Comment.merged_into_id.is_(None) & text("presence IN ('live', 'hidden')")
     pace = select(Choice.pace).where(Choice.user_id == viewer, Choice.letter == Letter.ESSAYS.value)
-    unread = unread_by(viewer, bindparam("now", type_=UtcDateTime()))
-    return select(unread.scalar_subquery(), follows, exists().where(theirs, there), pace.scalar_subquery())
+    # Counted in a table of its own, in which the row around it cannot be named.
+    themselves = select(Session.user_id).where(Session.token_hash == bindparam("digest")).scalar_subquery()
+    unread = unread_by(themselves, bindparam("now", type_=UtcDateTime()))
+    facts = (unread.scalar_subquery(), follows, exists().where(theirs, there), pace.scalar_subquery())
+    return of_session(versions_statement(*facts, Essay.commented_at, *TERMS, *OF_SESSION))
 
 
 def encoding_of(accepted: str) -> str:

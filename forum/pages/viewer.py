@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Dialect, Select, bindparam, select
+from sqlalchemy import Dialect, Select, bindparam
 
 from forum import clock
 from forum.accounts.session import Session
@@ -24,8 +24,11 @@ NEVER_JUDGED = {"name", "name_key", "email", "password_hash", "about", "standing
 ACCOUNT = [column for column in User.__table__.columns if column.name not in NEVER_JUDGED]
 PERIOD = list(Subscription.__table__.columns)
 
+OF_SESSION = [Session.created_at, Session.last_seen_at, User.name, *ACCOUNT, *PERIOD]
+"""The columns of a visit that say who has a session."""
+
 Fingerprint = tuple[Any, ...]
-"""The values of an account and its subscription as the driver has them, in the order of `viewer_statement`."""
+"""The values of an account and its subscription as the driver has them, in the order of `OF_SESSION`."""
 
 
 TERMS = [
@@ -63,13 +66,12 @@ class Judged:
     size: int = 9_000
 
 
-def viewer_statement() -> Select[Any]:
-    """Return the statement for a session by its `digest`: two dates, a name, the account, the subscription."""
+def of_session(statement: Select[Any]) -> Select[Any]:
+    """Return a statement about an essay as one about whoever has the session of a `digest` as well."""
     return (
-        select(Session.created_at, Session.last_seen_at, User.name, *ACCOUNT, *PERIOD)
+        statement.join(Session, Session.token_hash == bindparam("digest"))
         .join(User, User.id == Session.user_id)
         .outerjoin(Subscription, Subscription.user_id == User.id)
-        .where(Session.token_hash == bindparam("digest"))
     )
 
 
@@ -99,7 +101,7 @@ def find_audience(pages: Pages, account: Fingerprint, state: EssayState, now: da
 
 
 def fingerprint_of(user: User, subscription: Subscription | None, dialect: Dialect) -> Fingerprint:
-    """Return what `viewer_statement` finds behind the dates and the name, from the rows as they were loaded."""
+    """Return what is found in `OF_SESSION` behind the dates and the name, from the rows as they were loaded."""
     return (*_values(user, ACCOUNT, dialect), *_values(subscription, PERIOD, dialect))
 
 
