@@ -1,16 +1,23 @@
 """A discussion as readers see it: pages of threads, one comment with its surroundings; ranges of indexes alone."""
 
+import pickle
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
+    Integer,
     ScalarSelect,
     Select,
     and_,
+    bindparam,
     exists,
     func,
     literal,
@@ -108,10 +115,39 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Thread:
+    """One thread of a page as it was read; its nodes are made when somebody wants to see it."""
+
+    first: Any
+    """The row of its first comment, or of a pick."""
+    rows: Sequence[Any]
+    """Of all its comments on the page, by their ids."""
+    essay: Essay
+    order: Order
+    marks: bool
+    """Whether supporters are marked."""
+
+    @property
+    def digest(self) -> bytes:
+        """Return what is another one when anything of it that a reader sees is."""
+        values = [tuple(row) for row in self.rows], self.essay.author_id, self.order, self.marks
+        return blake2b(pickle.dumps(values, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
+
+    def node(self) -> Node:
+        """Return its first comment with the replies below it."""
+        nodes = {row.id: _node(row, self.essay, 0, marks=self.marks) for row in self.rows}
+        if self.order == Order.PICKS:
+            pick = nodes[self.first.id]
+            pick.depth, pick.parent_id, pick.is_alone = 0, None, True
+        _join(nodes, self.order)
+        return nodes[self.first.id]
+
+
+@dataclass(frozen=True)
 class ThreadPage:
     """One page of threads; `number` counts from 1."""
 
-    nodes: list[Node]
+    threads: list[Thread]
     number: int
     count: int
     order: Order
@@ -124,11 +160,11 @@ class ThreadPage:
     @property
     def is_empty(self) -> bool:
         """Tell whether all that stood on this page is gone, but not what follows it."""
-        return not self.nodes and 1 < self.count >= self.number
+        return not self.threads and 1 < self.count >= self.number
 
     def ids(self) -> list[int]:
         """Return the id of every comment on the page."""
-        return [node.id for node in walk(self.nodes)]
+        return [row.id for thread in self.threads for row in thread.rows]
 
 
 @dataclass(frozen=True)
@@ -165,7 +201,7 @@ def thread_page(essay: Essay, order: Order, number: int, per_page: int) -> Threa
 
     Each reads a range of an index, as long as a page is, however large the discussion. Only the first 6 levels of a
     thread and its first 100 replies are loaded; what is left out is counted in `more`. Where there are no picks, their
-    page is that of the threads, the oldest first. Beyond the last page there are no nodes.
+    page is that of the threads, the oldest first. Beyond the last page there are no threads.
     """
     facts = _facts(essay, order, per_page)
     if order == Order.PICKS and not facts.has_picks:
@@ -173,9 +209,9 @@ def thread_page(essay: Essay, order: Order, number: int, per_page: int) -> Threa
     is_ranked = order in (Order.BEST, Order.PICKS)
     pages = max(1, -(-(facts.ranked if is_ranked else facts.last_number) // per_page))
     count = min(pages, MOST_RANKED_PAGES) if is_ranked else pages
-    nodes = _nodes(essay, order, number, per_page, facts.last_number) if number <= count else []
+    threads = _threads(essay, order, number, per_page, facts.last_number) if number <= count else []
     most = MOST_RANKED_PAGES * per_page if count < pages else 0
-    return ThreadPage(nodes, number, count, order, facts.has_picks, facts.has_lost, most)
+    return ThreadPage(threads, number, count, order, facts.has_picks, facts.has_lost, most)
 
 
 def page_with(comment: Comment, per_page: int) -> int:
@@ -216,7 +252,7 @@ def comment_with_replies(essay: Essay, comment: Comment, after: Comment | None =
     if comment.answers_id and comment.answers_id not in above:
         above.append(comment.answers_id)
     inside = [comment.id, *context, *(row.id for row in shown)]
-    nodes = _load(essay, Comment.id.in_([*above, *inside]), top=comment.depth + 1)
+    nodes = _load(essay, [*above, *inside], top=comment.depth + 1)
     _join({one: nodes[one] for one in inside if one in nodes}, Order.OLDEST, only_deepest=True)
     for one in context:
         if one in nodes:
@@ -272,32 +308,49 @@ class _Facts(NamedTuple):
     has_lost: bool
 
 
-def _nodes(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> list[Node]:
+def _threads(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> list[Thread]:
     """Return the threads of a page. Two queries."""
-    if order == Order.PICKS:
-        nodes = _load_picks(essay, db.session.scalars(_ranked_page(essay, order, number, per_page)).all())
-    else:
-        nodes = _load_threads(
-            essay, db.session.scalars(_tops(essay, order, number, per_page, last_number)).all()
-        )
-    _join(nodes, order)
-    return sorted((node for node in nodes.values() if node.parent_id is None), key=_rank(order))
+    until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
+    page = {"until": until, "after": until - per_page, "per_page": per_page, "past": (number - 1) * per_page}
+    tops = db.session.scalars(_tops(order, is_first=number == 1), {"essay_id": essay.id, **page}).all()
+    found = db.session.execute(
+        _threads_of(is_alone=order == Order.PICKS), {"essay_id": essay.id, "ids": tops}
+    )
+    rows, firsts = defaultdict(list), []
+    for row in found:
+        # In the query, this condition would let SQLite take an index of the whole discussion.
+        if row.essay_id == essay.id:
+            is_first = order == Order.PICKS or row.root_id is None
+            rows[row.id if is_first else row.root_id].append(row)
+            firsts += [row] * is_first
+    marks = site_settings().supporter_marks
+    return [Thread(one, rows[one.id], essay, order, marks) for one in sorted(firsts, key=_rank(order))]
 
 
 def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
     """Look at the ends of indexes. One query."""
-    ranked: ColumnElement[int] = literal(0)
-    if order in (Order.BEST, Order.PICKS):
-        most = MOST_RANKED_PAGES * per_page + 1
-        ranked = (
-            select(func.count()).select_from(_ranked(essay, order).limit(most).subquery()).scalar_subquery()
-        )
-    picks, lost = exists().where(_is_pick(essay.id)), exists().where(_is_lost(essay.id))
-    row = db.session.execute(select(_last_number(essay.id), ranked, picks, lost)).one()
+    values = {"essay_id": essay.id, "most": MOST_RANKED_PAGES * per_page + 1}
+    row = db.session.execute(_looking(order), values).one()
     return _Facts(row[0] or 0, row[1], bool(row[2]), bool(row[3]))
 
 
-def _last_number(essay_id: int) -> ScalarSelect[int | None]:
+# Statements of every page, made once: to put one together takes longer than to run it.
+
+ESSAY_ID: BindParameter[int] = bindparam("essay_id", type_=Comment.essay_id.type)
+
+
+@cache
+def _looking(order: Order) -> Select[Any]:
+    ranked: ColumnElement[int] = literal(0)
+    if order in (Order.BEST, Order.PICKS):
+        some = _ranked(order).limit(bindparam("most")).subquery()
+        ranked = select(func.count()).select_from(some).scalar_subquery()
+    picks, lost = exists().where(_is_pick()), exists().where(_is_lost())
+    looked: list[ColumnElement[Any]] = [_last_number(ESSAY_ID), ranked, picks, lost]
+    return select(*looked)
+
+
+def _last_number(essay_id: Any) -> ScalarSelect[int | None]:
     """Return the highest number of a thread that is shown in its place, read from the end of the index."""
     thread = ANOTHER
     is_shown = (thread.essay_id == essay_id) & thread.thread_number.is_not(None) & has_something(thread)
@@ -305,50 +358,63 @@ def _last_number(essay_id: int) -> ScalarSelect[int | None]:
     return last.order_by(thread.thread_number.desc()).limit(1).scalar_subquery()
 
 
-def _tops(essay: Essay, order: Order, number: int, per_page: int, last_number: int) -> Select[int]:
-    """Return the first comments of a page's threads, in any order."""
-    if order == Order.BEST:
-        tops = _ranked_page(essay, order, number, per_page)
+@cache
+def _tops(order: Order, *, is_first: bool) -> Select[int]:
+    """Return the first comments of a page's threads, in any order; the first page has the pinned one too."""
+    if order in (Order.BEST, Order.PICKS):
+        # No range of numbers: it reads past the pages before, of which there are few.
+        tops = _ranked(order).limit(bindparam("per_page")).offset(bindparam("past"))
     else:
-        until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
-        in_range = (Comment.thread_number > until - per_page) & (Comment.thread_number <= until)
+        in_range = (Comment.thread_number > bindparam("after")) & (
+            Comment.thread_number <= bindparam("until")
+        )
         # More than a page's worth stand here only while gone ones are back that were not counted.
         tops = (
             select(Comment.id)
-            .where(Comment.essay_id == essay.id, in_range, Comment.pinned_at.is_(None), has_something())
+            .where(Comment.essay_id == ESSAY_ID, in_range, Comment.pinned_at.is_(None), has_something())
             .order_by(Comment.thread_number, Comment.id)
-            .limit(CROWDED * per_page)
+            .limit(CROWDED * bindparam("per_page", type_=Integer))
         )
-    if number > 1:
+    if not is_first or order == Order.PICKS:
         return tops
-    pinned = (Comment.essay_id == essay.id) & Comment.pinned_at.is_not(None) & Comment.root_id.is_(None)
+    pinned = (Comment.essay_id == ESSAY_ID) & Comment.pinned_at.is_not(None) & Comment.root_id.is_(None)
     both = union_all(
         select(Comment.id).where(pinned, has_something()), select(tops.subquery().c.id)
     ).subquery()
     return select(both.c.id)
 
 
-def _ranked_page(essay: Essay, order: Order, number: int, per_page: int) -> Select[int]:
-    """Return a page of an order that is no range of numbers: it reads past the pages before, of which there are few."""
-    return _ranked(essay, order).limit(per_page).offset((number - 1) * per_page)
-
-
-def _ranked(essay: Essay, order: Order) -> Select[int]:
+def _ranked(order: Order) -> Select[int]:
     """Return the threads by thanks but for a pinned one, or the picks, in the order of their index."""
     if order == Order.PICKS:
-        return select(Comment.id).where(_is_pick(essay.id)).order_by(Comment.id)
-    is_thread = (Comment.essay_id == essay.id) & Comment.root_id.is_(None) & Comment.pinned_at.is_(None)
+        return select(Comment.id).where(_is_pick()).order_by(Comment.id)
+    is_thread = (Comment.essay_id == ESSAY_ID) & Comment.root_id.is_(None) & Comment.pinned_at.is_(None)
     return (
         select(Comment.id).where(is_thread, has_something()).order_by(Comment.likes.desc(), Comment.id.desc())
     )
 
 
-def _is_pick(essay_id: int) -> ColumnElement[bool]:
-    return and_(Comment.essay_id == essay_id, Comment.featured_at.is_not(None), Comment.visible)
+def _is_pick() -> ColumnElement[bool]:
+    return and_(Comment.essay_id == ESSAY_ID, Comment.featured_at.is_not(None), Comment.visible)
 
 
-def _is_lost(essay_id: int) -> ColumnElement[bool]:
-    return LOST.moved_from_essay_id == essay_id
+def _is_lost() -> ColumnElement[bool]:
+    return LOST.moved_from_essay_id == ESSAY_ID
+
+
+@cache
+def _threads_of(*, is_alone: bool) -> Select[Any]:
+    """Return the comments of some threads, or those `ids` alone."""
+    if is_alone:
+        return _of_comments()
+    ids: BindParameter[Any] = bindparam("ids", expanding=True)
+    replies = Comment.root_id.in_(ids) & (Comment.place <= SHOWN_REPLIES)
+    return _rows_where(or_(Comment.id.in_(ids), replies), Comment.depth < SHOWN_DEPTH, has_something())
+
+
+@cache
+def _of_comments() -> Select[Any]:
+    return _rows_where(Comment.id.in_(bindparam("ids", expanding=True)))
 
 
 def _below(comment: Comment, after: Comment | None) -> tuple[Sequence[Any], bool]:
@@ -372,75 +438,68 @@ def _path_after(path: str, deepest: int) -> str:
     return f"{path}/" if len(steps) <= deepest else f"{'/'.join(steps[: deepest + 1])}0"
 
 
-def _load_threads(essay: Essay, root_ids: Sequence[int]) -> dict[int, Node]:
-    replies = Comment.root_id.in_(root_ids) & (Comment.place <= SHOWN_REPLIES)
-    wanted = or_(Comment.id.in_(root_ids), replies)
-    return _load(essay, and_(wanted, Comment.depth < SHOWN_DEPTH, has_something()))
-
-
-def _load_picks(essay: Essay, ids: Sequence[int]) -> dict[int, Node]:
-    nodes = _load(essay, Comment.id.in_(ids))
-    for node in nodes.values():
-        node.depth, node.parent_id, node.is_alone = 0, None, True
-    return nodes
-
-
 def has_something(comment: type[Comment] = Comment) -> ColumnElement[bool]:
     """Return the condition for a comment that leaves a trace: its words, or a placeholder above others' words."""
     return or_(comment.visible, comment.visible_below > 0)
 
 
-def _rank(order: Order) -> Callable[[Node], tuple[int, ...]]:
+def _rank(order: Order) -> Callable[[Any], tuple[int, ...]]:
     """Return what the threads of a page are sorted by; among as many thanks the newest comes first, as in the index."""
     match order:
         case Order.OLDEST:
-            return lambda node: (not node.is_pinned, node.number or 0, node.id)
+            return lambda row: (row.pinned_at is None, row.thread_number or 0, row.id)
         case Order.NEWEST:
-            return lambda node: (not node.is_pinned, -(node.number or 0), -node.id)
+            return lambda row: (row.pinned_at is None, -(row.thread_number or 0), -row.id)
         case Order.BEST:
-            return lambda node: (not node.is_pinned, -node.likes, -node.id)
+            return lambda row: (row.pinned_at is None, -row.likes, -row.id)
         case Order.PICKS:
-            return lambda node: (node.id,)
+            return lambda row: (row.id,)
 
 
-def _load(essay: Essay, condition: ColumnElement[bool], *, top: int = 0) -> dict[int, Node]:
-    """Load the comments of a condition as nodes by id, in one query; depths count from `top`."""
-    rows = db.session.execute(
-        select(
-            Comment.id,
-            Comment.essay_id,
-            Comment.parent_id,
-            Comment.answers_id,
-            Comment.thread_number,
-            Comment.depth,
-            Comment.author_id,
-            Comment.presence,
-            Comment.visible,
-            Comment.visible_below,
-            Comment.created_at,
-            Comment.edited_at,
-            Comment.likes,
-            Comment.pinned_at,
-            Comment.featured_at,
-            Comment.closed_at,
-            Comment.closing_note,
-            Comment.moved_at,
-            Comment.subscription,
-            _of_writer(User.name, Comment).label("name"),
-            _of_writer(User.shows_support, Comment).label("shows_support"),
-            REVISION.html,
-            ANOTHER.visible.label("answered_visible"),
-            _of_writer(User.name, ANOTHER).label("answered_name"),
-            exists().where(_is_lost(essay.id)).label("has_lost"),
-        )
+def _load(essay: Essay, ids: Sequence[int], *, top: int) -> dict[int, Node]:
+    """Load comments as nodes by id, in one query; depths count from `top`."""
+    found = db.session.execute(_of_comments(), {"essay_id": essay.id, "ids": ids})
+    marks = site_settings().supporter_marks
+    return {row.id: _node(row, essay, top, marks=marks) for row in found if row.essay_id == essay.id}
+
+
+def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return the statement for all that a reader sees of comments."""
+    seen: list[Any] = [
+        Comment.id,
+        Comment.essay_id,
+        Comment.parent_id,
+        Comment.root_id,
+        Comment.answers_id,
+        Comment.thread_number,
+        Comment.depth,
+        Comment.author_id,
+        Comment.presence,
+        Comment.visible,
+        Comment.visible_below,
+        Comment.created_at,
+        Comment.edited_at,
+        Comment.likes,
+        Comment.pinned_at,
+        Comment.featured_at,
+        Comment.closed_at,
+        Comment.closing_note,
+        Comment.moved_at,
+        Comment.subscription,
+        _of_writer(User.name, Comment).label("name"),
+        _of_writer(User.shows_support, Comment).label("shows_support"),
+        REVISION.html,
+        ANOTHER.visible.label("answered_visible"),
+        _of_writer(User.name, ANOTHER).label("answered_name"),
+        exists().where(_is_lost()).label("has_lost"),
+    ]
+    return (
+        select(*seen)
         .outerjoin(REVISION, and_(REVISION.comment_id == Comment.id, REVISION.number == Comment.shown_number))
         .outerjoin(ANOTHER, ANOTHER.id == Comment.answers_id)
-        .where(condition)
+        .where(*conditions)
         .order_by(Comment.id)
     )
-    marks = site_settings().supporter_marks
-    # In the query, this condition would let SQLite take an index of the whole discussion.
-    return {row.id: _node(row, essay, top, marks=marks) for row in rows if row.essay_id == essay.id}
 
 
 def _of_writer(column: InstrumentedAttribute[Any], comment: type[Comment]) -> ColumnElement[Any]:

@@ -146,7 +146,7 @@ def _as_json(essay: Essay, may: frozenset[Act], view: View) -> Answer:
         order=page.order,
         page=page.number,
         pages=page.count,
-        comments=[_node_as_json(node) for node in page.nodes],
+        comments=[_node_as_json(thread.node()) for thread in page.threads],
     )
 
 

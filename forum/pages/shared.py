@@ -5,14 +5,13 @@ of the one who happened to come first can be in what the next one gets. What dif
 (`Audience`), and what is one reader's own is filled into slots for each answer.
 """
 
-import pickle
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import brotli
@@ -27,7 +26,7 @@ from forum.discussion.comment import Comment
 from forum.discussion.forms import CommentForm
 from forum.discussion.refusals import supporters_only, why_no_stranger
 from forum.discussion.rights import Act, is_for_supporters, rights
-from forum.discussion.thread import Node, Order, ThreadPage, thread_page
+from forum.discussion.thread import Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
@@ -186,11 +185,30 @@ class Frame:
         return [part if part in SLOTS else Segment(part.encode()) for part in self.parts]
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One rendered thread."""
+
+    html: str
+    plain: str
+    """The same without markers."""
+
+    @classmethod
+    def of(cls, html: str) -> "Leaf":
+        """Return a leaf by its text with markers."""
+        return cls(html, MARKER.sub("", html))
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes."""
+        return 500 + len(self.html) + len(self.plain)
+
+
 @dataclass
 class Threads:
     """The threads of one page as everyone gets them, with markers where a viewer's own parts go."""
 
-    leaves: list[str]
+    leaves: "list[Leaf]"
     """The beginning of the list, then each thread, then its end."""
     ids: list[int]
     count: int
@@ -201,7 +219,7 @@ class Threads:
     @property
     def size(self) -> int:
         """Return about what it takes with its segments, which cover it up to five times at a fifth of its size."""
-        return 2_000 + 2 * sum(map(len, self.leaves)) + 2 * SEGMENT_BYTES * len(self.leaves)
+        return 2_000 + 2 * sum(len(leaf.html) for leaf in self.leaves) + 2 * SEGMENT_BYTES * len(self.leaves)
 
     @cached_property
     def comment_ids(self) -> frozenset[int]:
@@ -224,12 +242,12 @@ class Threads:
         return {
             (found[1], int(found[2])): (number, found.start(), found.end())
             for number, leaf in enumerate(self.leaves)
-            for found in MARKER.finditer(leaf)
+            for found in MARKER.finditer(leaf.html)
         }
 
     def html(self, own: Mapping[tuple[str, int], str]) -> str:
         """Return all of it with a viewer's own parts at their markers."""
-        return "".join(_filled(leaf, own) for leaf in self.leaves)
+        return "".join(_filled(leaf.html, own) if own else leaf.plain for leaf in self.leaves)
 
     def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
         """Return all of it for gzip: a viewer's own parts as bytes, what is between them in few segments.
@@ -270,7 +288,10 @@ class Threads:
         key = (start, end, after, before)
         segment = self._segments.get(key)
         if segment is None:
-            plain = _filled("".join(self.leaves[start:end])[after:before], {}).encode()
+            if after or before is not None:
+                plain = _filled(self.leaves[start].html[after:before], {}).encode()
+            else:
+                plain = "".join(leaf.plain for leaf in self.leaves[start:end]).encode()
             if len(self._segments) >= MOST_SEGMENTS:
                 return plain
             segment = self._segments[key] = Segment(plain)
@@ -283,18 +304,6 @@ class Count:
 
     count: int
     size: int = 500
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One rendered thread."""
-
-    html: str
-
-    @property
-    def size(self) -> int:
-        """Return about what it takes."""
-        return 500 + len(self.html)
 
 
 class Dated(Protocol):
@@ -390,11 +399,12 @@ class Pages:
         validity = _validity(essay, now, has_lost=page.has_lost)
         return Threads(self._leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
 
-    def _leaves(self, essay: Essay, page: ThreadPage) -> list[str]:
+    def _leaves(self, essay: Essay, page: ThreadPage) -> list[Leaf]:
         """Return a page's threads, each by itself, with the lines where others were moved away in their places."""
         begin, mark, end = thread_html([]).partition("<!--below:0-->")
         note = render_template("discussion/_page_note.html", page=page, path=essay.path)
-        leaves = [begin, *(self._leaf(node) for node in page.nodes), mark + end + note]
+        threads = [self._leaf(thread) for thread in page.threads]
+        leaves = [Leaf.of(begin), *threads, Leaf.of(mark + end + note)]
         if not page.has_lost:
             return leaves
         is_end = (
@@ -402,15 +412,14 @@ class Pages:
         )  # among the picks no thread is missed
         moved = trace_parts(essay, page.ids(), with_threads=is_end)
         return [
-            MARKER.sub(lambda found: moved.get((found[1], int(found[2])), "") + found[0], leaf)
+            Leaf.of(MARKER.sub(lambda found: moved.get((found[1], int(found[2])), "") + found[0], leaf.html))
             for leaf in leaves
         ]
 
-    def _leaf(self, node: Node) -> str:
+    def _leaf(self, thread: Thread) -> Leaf:
         """Render a thread, or find it as it was rendered: a new comment changes one of them, the others stay."""
-        values = pickle.dumps(node, pickle.HIGHEST_PROTOCOL)
-        key = ("leaf", blake2b(values, digest_size=24).digest())
-        return self.cache.find_or_make(key, lambda: Leaf(_render_thread(node))).html
+        key = ("leaf", thread.digest)
+        return self.cache.find_or_make(key, lambda: Leaf.of(_render_thread(thread)))
 
     def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
@@ -522,9 +531,9 @@ def filled_gzip(
     return gzip_of(pieces)
 
 
-def _render_thread(node: Node) -> str:
+def _render_thread(thread: Thread) -> str:
     macros: Any = current_app.jinja_env.get_template("discussion/_comment.html").module
-    return str(macros.comment(node))
+    return str(macros.comment(thread.node()))
 
 
 def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:

@@ -274,7 +274,7 @@ def _texts(app: Flask) -> list[str]:
         if isinstance(part, Page):
             texts.append(part.html.decode())
         elif isinstance(part, Threads):
-            texts += part.leaves
+            texts += [leaf.html for leaf in part.leaves]
         elif not isinstance(part, Count):
             assert isinstance(part, Frame | Leaf)
             texts.append(part.html)
