@@ -33,7 +33,7 @@ from forum.app import create_app
 from forum.config import read_settings
 from forum.database import db, is_sqlite
 from forum.discussion.comment import Comment
-from forum.essays.essay import CommentPolicy, Essay, EssayAddress
+from forum.essays.essay import CommentPolicy, Essay, EssayAddress, EssayTag
 from forum.essays.revision import EssayRevision
 from tests.cast import Visitor
 from tests.discussion.rows import statements
@@ -41,6 +41,8 @@ from tests.discussion.rows import statements
 COMMENTS = (100, 1_000, 10_000, 100_000)
 ESSAYS = (10, 1_000, 100_000)
 AT_ONCE = 2_000
+TAG = "water"
+"""That every essay carries: the worst case for a list by tag."""
 
 FULL_AT = 1_000
 """The size from which on a first page is full, and weighs the same."""
@@ -125,15 +127,20 @@ def _sites(environ: dict[str, str], sizes: Sequence[int], rounds: int, _seed: in
     made, stranger = 0, app.test_client(use_cookies=False)
     for size in sizes:
         _add_essays(app, made, size)
-        made = size
+        made, first_year = size, _published_at(size - 1, clock.now()).year
         pages = {
             "home": "/",
-            "home, last page": f"/?page={-(-size // 30)}",
+            "home, last page": _last_page("/", size, 30),
             "archive": "/archive",
-            "archive, last page": f"/archive?page={-(-size // 100)}",
+            "archive, last page": _last_page("/archive", size, 100),
+            "archive, first year": f"/archive/{first_year}",
+            "an author": "/authors/1",
+            "a tag": f"/tags/{TAG}",
             "an essay": "/essays/essay-5",
             "feed": "/feed.xml",
             "sitemap": "/sitemap.xml",
+            "sitemap, of lists": "/sitemap/site.xml",
+            "sitemap, of essays": "/sitemap/essays-1.xml",
         }
         for what, path in pages.items():
             yield _cost(app, what, size, "essays", partial(stranger.get, path), rounds)
@@ -207,6 +214,10 @@ def _add_essays(app: Flask, since: int, until: int) -> None:
             db.session.execute(insert(Essay), [_essay(number, author_id, now) for number in numbers])
             slugs = [{"slug": f"essay-{number}", "essay_id": number + 1} for number in numbers]
             db.session.execute(insert(EssayAddress), slugs)
+            tags = [
+                {"essay_id": number + 1, "slug": TAG, "label": "Water", "position": 0} for number in numbers
+            ]
+            db.session.execute(insert(EssayTag), tags)
             db.session.execute(
                 insert(EssayRevision), [_revision(number, author_id, now) for number in numbers]
             )
@@ -214,8 +225,17 @@ def _add_essays(app: Flask, since: int, until: int) -> None:
         _let_postgresql_look()
 
 
+def _last_page(path: str, size: int, length: int) -> str:
+    """Return the address of the oldest essays of a list; the oldest one has the highest number."""
+    return f"{path}?before={size - length}" if size > length else path
+
+
+def _published_at(number: int, now: datetime) -> datetime:
+    return now - timedelta(hours=2 + number)
+
+
 def _essay(number: int, author_id: int, now: datetime) -> dict[str, Any]:
-    published_at = now - timedelta(hours=2 + number)
+    published_at = _published_at(number, now)
     return {
         "id": number + 1,
         "slug": f"essay-{number}",

@@ -1,21 +1,25 @@
 """The ways to an essay: the home page, the archive by year, an author's page, tags."""
 
-from datetime import MAXYEAR, MINYEAR, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
-from flask import Blueprint, abort, render_template
+from flask import Blueprint, abort, render_template, request
 from sqlalchemy import select
 
 from forum import clock
 from forum.accounts.user import User
-from forum.database import Page, db, page_of
+from forum.database import db
 from forum.essays.essay import Essay
 from forum.essays.listing import (
-    PER_PAGE,
-    addresses_of,
+    EssayList,
+    Place,
+    Stretch,
     by_year,
+    essays_by,
+    essays_with,
+    find_place,
     has_tag,
-    newest_essays,
-    published_in,
+    is_by,
+    tally_of,
     without_text,
     years_published,
 )
@@ -25,6 +29,8 @@ from forum.web import page_number, person, require_found
 ARCHIVE_PER_PAGE = 100
 MOST_ACTIVE = 5
 ACTIVE_FOR = timedelta(days=30)
+LONGEST_NUMBER = 18
+"""Digits in the number of a row."""
 
 blueprint = Blueprint("home", __name__)
 
@@ -33,16 +39,14 @@ blueprint = Blueprint("home", __name__)
 def home() -> str:
     """Show the newest essay, the others by year, and the discussions that are going on."""
     now = clock.now()
-    page = _page(page_of(newest_essays(now), page_number(), PER_PAGE))
-    is_first, user = page.number == 1, person()
-    lead = page.rows[0] if is_first and page.rows else None
+    page, user = _asked_for(EssayList("/", now)), person()
+    lead = page.essays[0] if page.essays and not page.before else None
     return render_template(
         "pages/home.html",
         lead=lead,
-        years=by_year(page.rows[1:] if lead else page.rows),
-        active_essays=_discussed(now) if is_first else [],
+        years=by_year(page.essays[1:] if lead else page.essays),
+        active_essays=[] if page.before else _discussed(now),
         page=page,
-        address_of=addresses_of("/"),
         without_essays=user is not None and pace_of(user, Letter.ESSAYS) == Pace.NEVER,
     )
 
@@ -51,13 +55,9 @@ def home() -> str:
 def archive() -> str:
     """List every essay by year."""
     now = clock.now()
-    page = _page(page_of(newest_essays(now), page_number(), ARCHIVE_PER_PAGE))
+    page = _asked_for(EssayList("/archive", now, length=ARCHIVE_PER_PAGE))
     return render_template(
-        "pages/archive.html",
-        years=by_year(page.rows),
-        counts=years_published(now),
-        page=page,
-        address_of=addresses_of("/archive"),
+        "pages/archive.html", years=by_year(page.essays), tallies=years_published(now), page=page
     )
 
 
@@ -67,32 +67,34 @@ def archive_year(year: int) -> str:
     if not MINYEAR < year < MAXYEAR:
         abort(404)
     now = clock.now()
-    page = page_of(newest_essays(now, published_in(year)), page_number(), ARCHIVE_PER_PAGE)
-    if not page.rows:
+    began, ended = (
+        datetime(year, 1, 1, tzinfo=UTC),
+        datetime(year + 1, 1, 1, tzinfo=UTC) - timedelta.resolution,
+    )
+    page = _asked_for(EssayList(f"/archive/{year}", min(now, ended), began, length=ARCHIVE_PER_PAGE))
+    if not page.essays:
         abort(404)
     return render_template(
         "pages/archive.html",
-        years=by_year(page.rows),
-        counts=years_published(now),
+        years=by_year(page.essays),
+        tallies=years_published(now),
         year=year,
         page=page,
-        address_of=addresses_of(f"/archive/{year}"),
     )
 
 
 @blueprint.get("/authors/<int:author_id>")
 def author(author_id: int) -> str:
     """Show who an author is and what they published."""
+    now = clock.now()
     writer = require_found(db.session.get(User, author_id))
-    page = page_of(newest_essays(clock.now(), Essay.author_id == writer.id), page_number(), PER_PAGE)
-    if not page.total and not writer.may_write:
+    counted = tally_of(essays_by(writer, now))
+    if not counted.number and not writer.may_write:
         abort(404)
+    theirs = is_by(writer, of_many=counted.is_more)
+    page = _asked_for(EssayList(f"/authors/{author_id}", now, fits=theirs))
     return render_template(
-        "pages/author.html",
-        author=writer,
-        years=by_year(_page(page).rows),
-        page=page,
-        address_of=addresses_of(f"/authors/{author_id}"),
+        "pages/author.html", author=writer, years=by_year(page.essays), counted=counted, page=page
     )
 
 
@@ -100,24 +102,36 @@ def author(author_id: int) -> str:
 def tagged(tag: str) -> str:
     """List the essays that carry a tag."""
     now = clock.now()
-    page = page_of(newest_essays(now, has_tag(tag)), page_number(), PER_PAGE)
-    if not page.rows:
+    counted = tally_of(essays_with(tag, now))
+    if not counted.number:
         abort(404)
-    label = next((one.label for one in page.rows[0].tags if one.slug == tag), tag)
+    those = has_tag(tag, of_many=counted.is_more)
+    page = _asked_for(EssayList(f"/tags/{tag}", now, fits=those))
+    label = next((one.label for one in page.essays[0].tags if one.slug == tag), tag)
     return render_template(
-        "pages/tag.html",
-        label=label,
-        years=by_year(page.rows),
-        page=page,
-        address_of=addresses_of(f"/tags/{tag}"),
+        "pages/tag.html", label=label, years=by_year(page.essays), counted=counted, page=page
     )
 
 
-def _page(page: Page[Essay]) -> Page[Essay]:
-    """Return a page that there is: past the last one is 404, but a list may be empty."""
-    if page.number > page.count:
+def _asked_for(listed: EssayList) -> Stretch:
+    """Return the part of a list that is asked for; what follows the last essay is 404, but a list may be empty."""
+    page = listed.stretch(_place_given(listed))
+    if page.before is not None and not page.essays:
         abort(404)
     return page
+
+
+def _place_given(listed: EssayList) -> Place | None:
+    """Return the place of the essay that `?before=` names by its number; pages had numbers once, and still do."""
+    given = request.args.get("before")
+    if given is None:
+        number = page_number()
+        place: Place | None = require_found(listed.place_before(number)) if number > 1 else None
+        return place
+    if not given.isascii() or not given.isdigit() or len(given) > LONGEST_NUMBER:
+        abort(404)
+    place = require_found(find_place(int(given), clock.now()))
+    return place
 
 
 def _discussed(now: datetime) -> list[Essay]:

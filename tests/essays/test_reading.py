@@ -3,18 +3,23 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import event, insert
+from werkzeug.test import TestResponse
 
 from forum import clock
 from forum.accounts.user import User
-from forum.essays.essay import Access, Essay
+from forum.database import db
+from forum.essays.essay import Access, Essay, EssayTag
 from forum.essays.feeds import with_whole_addresses
+from forum.essays.listing import EssayList, find_place
 from forum.subscriptions.subscription import Kind
-from tests.cast import Cast, words
+from tests.cast import Cast, Visitor, words
 from tests.discussion.rows import statements
 from tests.essays.written import DRAFT, GATED, SECRET, settings_form, write
 
@@ -28,6 +33,48 @@ def publish_many(cast: Cast, how_many: int) -> None:
     for number in range(how_many):
         at = LATEST - timedelta(days=number)
         cast.essay(f"essay-{number}", f"Essay {number}", published_at=at)
+
+
+def link_to(rel: str, page: TestResponse) -> list[str]:
+    """Return the addresses of the links of a kind, "prev" or "next"."""
+    return re.findall(rf'<a href="([^"]+)" rel="{rel}"', page.text)
+
+
+def fill(cast: Cast, since: int, until: int) -> None:
+    """Publish short essays with a tag, one for each minute back in time from the end of 2025."""
+    end = datetime(2025, 12, 31, tzinfo=UTC)
+    numbers = range(since, until)
+    made = [
+        {"slug": f"of-many-{n}", "title": f"No. {n}", "published_at": end - timedelta(minutes=n)}
+        for n in numbers
+    ]
+    empty = {"author_id": cast.author.user_id, "source": "", "html": "", "created_at": end, "updated_at": end}
+    with cast.app.app_context():
+        ids = db.session.scalars(insert(Essay).returning(Essay.id), [one | empty for one in made]).all()
+        db.session.execute(
+            insert(EssayTag), [{"essay_id": one, "slug": "many", "label": "Many"} for one in ids]
+        )
+        db.session.commit()
+
+
+def steps(app: Flask, visitor: Visitor, path: str) -> int:
+    """Return how many hundred steps SQLite takes for a page; they do not depend on the machine."""
+    counted = []
+    with app.app_context():
+        engine = db.engine
+
+    def count(connection: Any, *_: Any) -> None:
+        connection.set_progress_handler(lambda: counted.append(1), 100)
+
+    def stop(connection: Any, *_: Any) -> None:
+        connection.set_progress_handler(None, 0)
+
+    event.listen(engine, "checkout", count)
+    event.listen(engine, "checkin", stop)
+    assert visitor.get(path).status_code == 200
+    event.remove(engine, "checkout", count)
+    event.remove(engine, "checkin", stop)
+    return len(counted)
 
 
 def test_an_empty_home_says_so(cast: Cast) -> None:
@@ -51,13 +98,87 @@ def test_home_leads_with_the_newest_and_lists_the_others_by_year(cast: Cast) -> 
     assert "2024 New" not in page
 
 
-def test_home_shows_thirty_essays_a_page(cast: Cast) -> None:
+def test_home_shows_thirty_essays_and_leads_to_the_older_ones_and_back(cast: Cast) -> None:
     publish_many(cast, 31)
-    first, second = cast.stranger.get("/"), cast.stranger.get("/?page=2")
+    first = cast.stranger.get("/")
+    [older] = link_to("next", first)
+    second = cast.stranger.get(older)
     assert len(re.findall(r'href="/essays/[\w-]+"', first.text)) == 30
     assert len(re.findall(r'href="/essays/[\w-]+"', second.text)) == 2
     assert "Essay 30" in second.text
+    assert (link_to("prev", first), link_to("prev", second), link_to("next", second)) == ([], ["/"], [])
+    assert f'<link rel="canonical" href="http://localhost{older}">' in second.text
+    # Addresses from when pages had numbers.
+    assert cast.stranger.get("/?page=2").text == second.text
     assert cast.stranger.get("/?page=3").status_code == 404
+
+
+def test_every_essay_is_in_one_stretch_of_a_list_also_when_many_appeared_at_one_moment(cast: Cast) -> None:
+    later = LATEST + timedelta(days=1)
+    ids = [cast.essay(f"e-{n}", f"E {n}", published_at=later if n % 3 == 0 else LATEST) for n in range(8)]
+    newest_first = [ids[n] for n in (6, 3, 0, 7, 5, 4, 2, 1)]
+    with cast.app.app_context():
+        listed = EssayList("/", later, since=LATEST, length=3)
+        stretches = [listed.stretch()]
+        while older := stretches[-1].older:
+            stretches.append(listed.stretch(find_place(int(older.partition("=")[2]), later)))
+        assert [[essay.id for essay in one.essays] for one in stretches] == [
+            newest_first[:3],
+            newest_first[3:6],
+            newest_first[6:],
+        ]
+        assert [one.newer for one in stretches] == [None, "/", stretches[1].address]
+
+
+def test_a_list_goes_on_after_an_essay_that_was_withdrawn_but_tells_of_none_that_is_not_out(
+    cast: Cast,
+) -> None:
+    gone = cast.essay("gone", "Gone", published_at=LATEST, withdrawn_at=LATEST)
+    cast.essay("older", "Older", published_at=LATEST - timedelta(days=1))
+    page = cast.stranger.get(f"/?before={gone}")
+    assert "Older" in page.text
+    assert "On tides" not in page.text
+    hidden = [
+        write(cast, "Draft", at=DRAFT),
+        cast.essay("soon", "Soon", published_at=clock.now() + timedelta(days=1)),
+    ]
+    for missing in (*hidden, 999_999, "x", "-1", "9" * 19, "%C2%B2"):
+        assert cast.stranger.get(f"/?before={missing}").status_code == 404
+
+
+@pytest.mark.kinds("sqlite")
+def test_lists_count_to_a_thousand(cast: Cast) -> None:
+    fill(cast, 0, 1_000)
+    author = f"/authors/{cast.author.user_id}"
+    assert "more than 1,000 essays" in words(cast.stranger.get(author))
+    assert "1,000 essays with this tag" in words(cast.stranger.get("/tags/many"))
+    assert "2026 , (1 essay) 2025 , (1,000 essays)" in words(cast.stranger.get("/archive"))
+    fill(cast, 1_000, 1_001)
+    assert "more than 1,000 essays with this tag" in words(cast.stranger.get("/tags/many"))
+    assert "2025 , (more than 1,000 essays)" in words(cast.stranger.get("/archive/2025"))
+    for path in (author, "/tags/many"):
+        [older] = link_to("next", cast.stranger.get(path))
+        assert len(re.findall(r'href="/essays/[\w-]+"', cast.stranger.get(older).text)) == 30
+
+
+LISTS = ("/", "/archive", "/archive/2025", "/authors/{author}", "/tags/many", "/feed.xml")
+SITEMAPS = ("/sitemap.xml", "/sitemap/site.xml", "/sitemap/essays-1.xml")
+
+
+@pytest.mark.kinds("sqlite")
+def test_no_list_takes_the_database_longer_when_there_are_more_essays(cast: Cast, app: Flask) -> None:
+    fill(cast, 0, 1_100)
+    paths = [path.format(author=cast.author.user_id) for path in LISTS]
+    paths += [older for path in paths for older in link_to("next", cast.stranger.get(path))]
+    before = [steps(app, cast.stranger, path) for path in (*paths, *SITEMAPS)]
+    fill(cast, 1_100, 3_300)
+    after = [steps(app, cast.stranger, path) for path in (*paths, *SITEMAPS)]
+    grown = {
+        path: (few, many)
+        for path, few, many in zip((*paths, *SITEMAPS), before, after, strict=True)
+        if many > 1.3 * few + 2
+    }
+    assert grown == {}
 
 
 def test_home_names_the_discussions_that_are_going_on(cast: Cast) -> None:
@@ -104,7 +225,7 @@ def test_a_tag_lists_its_essays_and_only_published_ones_count(cast: Cast) -> Non
     for missing in ("secret", "none", "Old maps", "a" * 500, "%00"):
         assert cast.stranger.get(f"/tags/{missing}").status_code == 404
     assert "/tags/old-maps" in cast.stranger.get("/essays/tagged").text
-    assert "secret" not in cast.stranger.get("/sitemap.xml").text
+    assert "secret" not in cast.stranger.get("/sitemap/site.xml").text
 
 
 @pytest.mark.parametrize(
@@ -205,13 +326,16 @@ def test_whole_addresses_leave_words_alone(app: Flask) -> None:
     assert whole == f'{words} <a href="http://localhost/a" title="b">c</a> {outside}'
 
 
-@pytest.mark.parametrize("path", ["/feed.xml", "/essays/on-tides/feed.xml", "/sitemap.xml", "/robots.txt"])
+@pytest.mark.parametrize(
+    "path", ["/feed.xml", "/essays/on-tides/feed.xml", "/sitemap.xml", "/sitemap/{part}.xml", "/robots.txt"]
+)
 def test_programs_may_keep_what_has_not_changed(cast: Cast, path: str) -> None:
+    path = path.format(part=f"essays-{(cast.essay_id - 1) // 1_000 * 1_000 + 1}")
     first = cast.reader.get(path)
     assert first.headers["Cache-Control"] == "public, max-age=300"
     again = cast.stranger.get(path, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
-    if path != "/robots.txt":
+    if path not in ("/sitemap.xml", "/robots.txt"):
         again = cast.stranger.get(path, headers={"If-Modified-Since": first.headers["Last-Modified"]})
         assert again.status_code == 304
     assert "Set-Cookie" not in first.headers
@@ -241,22 +365,37 @@ def test_the_feed_of_comments_holds_the_visible_ones_newest_first(cast: Cast) ->
 
 def test_the_sitemap_names_what_everyone_can_open(cast: Cast) -> None:
     write(cast, "Tagged", tags=["maps"])
-    write(cast, "Draft", at=DRAFT)
-    tree = ElementTree.fromstring(cast.stranger.get("/sitemap.xml").data)  # noqa: S314
-    found = {element.text or "" for element in tree.iter() if element.tag.endswith("}loc")}
-    assert found == {
-        f"http://localhost{path}"
-        for path in (
+    write(cast, "Draft", at=DRAFT, tags=["secret"])
+    cast.essay("far", "Far", id=987_654, published_at=LATEST)
+    cast.essay("early", "Early", id=999_999, published_at=clock.now() + timedelta(days=1))
+    parts = sitemap_addresses(cast, "/sitemap.xml")
+    assert parts[0] == "/sitemap/site.xml"
+    assert parts[2:] == ["/sitemap/essays-987001.xml"]
+    found = [address for part in parts for address in sitemap_addresses(cast, part)]
+    years = {LATEST.year, clock.now().year}
+    assert sorted(found) == sorted(
+        [
             "/",
             "/archive",
+            *(f"/archive/{year}" for year in years),
             "/essays/on-tides",
             "/essays/tagged",
+            "/essays/far",
             f"/authors/{cast.author.user_id}",
             "/tags/maps",
-        )
-    }
+        ]
+    )
     for address in found:
-        assert cast.stranger.get(address.removeprefix("http://localhost")).status_code == 200
+        assert cast.stranger.get(address).status_code == 200
+    assert cast.stranger.get("/sitemap/essays-999001.xml").status_code == 404
+
+
+def sitemap_addresses(cast: Cast, path: str) -> list[str]:
+    """Return what a sitemap, or the list of its parts, names on this site."""
+    tree = ElementTree.fromstring(cast.stranger.get(path).data)  # noqa: S314
+    found = [element.text or "" for element in tree.iter() if element.tag.endswith("}loc")]
+    assert all(address.startswith("http://localhost/") for address in found)
+    return [address.removeprefix("http://localhost") for address in found]
 
 
 def test_robots_are_kept_from_desks_and_told_of_the_sitemap(cast: Cast) -> None:

@@ -46,6 +46,8 @@ ROUTES: dict[tuple[str, str], set[str]] = {
     ("GET", "/feed.xml"): EVERYONE,
     ("GET", "/robots.txt"): EVERYONE,
     ("GET", "/sitemap.xml"): EVERYONE,
+    ("GET", "/sitemap/site.xml"): EVERYONE,
+    ("GET", "/sitemap/essays-<int:first>.xml"): EVERYONE,
     ("GET", "/healthz"): EVERYONE,
     ("GET", "/readyz"): EVERYONE,
     ("GET", "/readyz/web"): EVERYONE,
@@ -280,6 +282,7 @@ def sample(cast: Cast) -> dict[str, object]:
     return {
         "slug": slug,
         "essay_id": essay_id,
+        "first": essay_id,
         "comment_id": comment,
         "event_id": newest,
         "batch_id": batch_id,
