@@ -177,7 +177,7 @@ class Cast:
 
     def change(self, model: type[Any], row_id: int, **columns: Any) -> None:
         """Change columns of one row straight in the database, which no page that is kept can know of."""
-        self.app.extensions["pages"].cache.clear()
+        self.app.extensions["pages"].clear()
         with self.app.app_context():
             row = db.session.get(model, row_id)
             assert row is not None

@@ -89,8 +89,7 @@ def empty(app: Flask) -> None:
 
     The rows of the next test have the same ids and versions, which no site ever sees: what is kept goes too.
     """
-    app.extensions["pages"].cache.clear()
-    app.extensions["pages"].judged.clear()
+    app.extensions["pages"].clear()
     with app.app_context():
         connection = db.engine.raw_connection()
         # All at once: forty statements, each on its way through the library, were the longest part of a test's start.

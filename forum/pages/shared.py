@@ -5,6 +5,7 @@ of the one who happened to come first can be in what the next one gets. What dif
 (`Audience`), and what is one reader's own is filled into slots for each answer.
 """
 
+import json
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -28,6 +29,7 @@ from forum.discussion.refusals import supporters_only, why_no_stranger
 from forum.discussion.rights import Act, is_for_supporters, rights
 from forum.discussion.thread import Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
+from forum.exchange import Exchange
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
@@ -43,6 +45,9 @@ FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 BROTLI_QUALITY = 4
 """Of eleven: 5 took twice as long for 6 % fewer bytes, and a page is compressed anew with each comment."""
+
+EXCHANGE_BYTES = 4 * 1_024 * 1_024
+"""For what the workers of a node hand each other: the last ten pages or so."""
 
 NONCE = secrets.token_hex(8)
 """Nobody who writes a comment knows it, so no comment can hold a slot."""
@@ -138,6 +143,7 @@ class Page:
 
     html: bytes
     validity: Validity
+    exchange: Exchange
 
     @property
     def size(self) -> int:
@@ -152,12 +158,25 @@ class Page:
     @cached_property
     def gzip(self) -> bytes:
         """Return it as gzip."""
-        return compressed(self.html)
+        return self.exchange.find_or_make(("gzip", self.etag), lambda: compressed(self.html))
 
     @cached_property
     def brotli(self) -> bytes:
         """Return it as brotli."""
-        return bytes(brotli.compress(self.html, quality=BROTLI_QUALITY))
+        return self.exchange.find_or_make(("br", self.etag), lambda: _brotli(self.html))
+
+    def packed(self) -> bytes:
+        """Return the page as another worker can take it."""
+        since, until, others = self.validity.since, self.validity.until, sorted(self.validity.others)
+        return json.dumps([since.isoformat(), until.isoformat(), others]).encode() + b"\n" + self.html
+
+    @classmethod
+    def unpacked(cls, packed: bytes, exchange: Exchange) -> "Page":
+        """Return the page that a worker has packed."""
+        head, _, html = packed.partition(b"\n")
+        since, until, others = json.loads(head)
+        dates = datetime.fromisoformat(since), datetime.fromisoformat(until)
+        return cls(html, Validity(*dates, frozenset(Other(*one) for one in others)), exchange)
 
 
 @dataclass
@@ -330,14 +349,19 @@ class Pages:
         self.cache = PageCache(most_bytes)
         self.judged = PageCache(most_bytes // 8)
         """What was found of readers: see `viewer.py`."""
+        self._exchange = Exchange(EXCHANGE_BYTES)
         self._reads: tuple[RawReads, RawStatement] | None = None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.cache.clear()
+        self.judged.clear()
+        self._exchange.clear()
 
     def stranger(self, versions: Versions, view: View) -> Page:
         """Return the page as every stranger gets it. Raises: NotFound, for a page past the end."""
-        return self._current(
-            ("stranger", versions, view),
-            lambda: self._for_nobody(versions, lambda essay: self._render_stranger(essay, versions, view)),
-        )
+        key = ("stranger", versions, view)
+        return self._current(key, lambda: self._from_any_worker(key, versions, view))
 
     def frame(
         self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
@@ -365,6 +389,16 @@ class Pages:
         """Return what is kept under a key if no date has passed and nothing was changed where comments went to."""
         return self.cache.find_or_make(key, make, lambda kept: self._is_current(kept.validity))
 
+    def _from_any_worker(self, key: Hashable, versions: Versions, view: View) -> Page:
+        """Return a page as another worker has made it, if one has and it still holds; else it is made here."""
+
+        def render() -> Page:
+            return self._for_nobody(versions, lambda essay: self._render_stranger(essay, versions, view))
+
+        packed = self._exchange.find_or_make(key, lambda: render().packed())
+        page = Page.unpacked(packed, self._exchange)
+        return page if self._is_current(page.validity) else render()
+
     def _is_current(self, validity: Validity) -> bool:
         """Tell whether no date has passed, and the essays that comments were moved to are as they were."""
         return validity.holds(clock.now()) and all(self._is_as_it_was(one) for one in validity.others)
@@ -388,7 +422,7 @@ class Pages:
         refusal, gate = why_no_stranger(essay, now), gate_before(essay, None, now)
         thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
         html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
-        return Page(html.encode(), threads.validity)
+        return Page(html.encode(), threads.validity, self._exchange)
 
     def _render_threads(self, essay: Essay, versions: Versions, view: View) -> Threads:
         now = clock.now()
@@ -529,6 +563,10 @@ def filled_gzip(
         else:
             pieces.append(values[segment].encode())
     return gzip_of(pieces)
+
+
+def _brotli(html: bytes) -> bytes:
+    return bytes(brotli.compress(html, quality=BROTLI_QUALITY))
 
 
 def _render_thread(thread: Thread) -> str:

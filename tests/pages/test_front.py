@@ -172,7 +172,7 @@ def test_many_who_come_at_once_wait_for_one_rendering(app: Flask, cast: Cast) ->
         together.wait()
         return kept(app).stranger(versions, View(Order.OLDEST, 1))
 
-    kept(app).cache.clear()
+    kept(app).clear()
     with ThreadPoolExecutor(8) as crowd:
         pages = [one.result() for one in [crowd.submit(visit) for _ in range(8)]]
     assert len({id(page) for page in pages}) == 1
