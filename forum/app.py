@@ -38,6 +38,7 @@ from forum.moderation.views import blueprint as moderation
 from forum.notifications.views import blueprint as letters
 from forum.outbox.mime import ascii_domain
 from forum.outbox.views import blueprint as outbox
+from forum.packing import init_packing
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
@@ -113,6 +114,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_replica(app)
     init_sessions(app)
     init_web(app)
+    init_packing(app)
     init_assets(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
