@@ -1,7 +1,6 @@
 """Sessions as rows: a cookie names one, sign-out deletes it, and a deleted one opens nothing."""
 
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -11,13 +10,14 @@ from flask import Flask, g, request
 from flask import session as cookie
 from flask_login import LoginManager, login_user, logout_user
 from sqlalchemy import Select, String, bindparam, delete, select, union_all, update
-from sqlalchemy.orm import Mapped, joinedload, lazyload, mapped_column, relationship
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 from sqlalchemy.orm.attributes import set_committed_value
 
 from forum import clock
 from forum.accounts.device import device_words
 from forum.accounts.user import User, lock_users
 from forum.database import READING, Base, Id, Moment, Token, db, is_reading_first, reference
+from forum.prepared import Part, Prepared
 from forum.web import person, require
 
 READER_LIFETIME = timedelta(days=90)
@@ -149,27 +149,39 @@ def init_sessions(app: Flask) -> None:
 
 
 def _person_of(token: str) -> User | None:
-    now = clock.now()
     locks = g.pop("locks", None)
-    row = _locked_session(token, *locks) if locks else current_session()
-    if row is None or not row.is_alive(now):
+    if locks is None:
+        row = current_session()
+        return None if row is None else _person_in(row, row.user, token)
+    others, values = locks
+    people, sessions, periods = _parts()
+    g.locked = []  # as long as the request lasts, so that what refers to these people finds them
+    found = None
+    for one in _locking(others).rows(token_hash=token_digest(token), **values):
+        user = people.of(one)
+        set_committed_value(user, "subscription", periods.of(one))
+        g.locked.append(user)
+        if (row := sessions.of(one)) is not None:
+            set_committed_value(row, "user", user)
+            found = _person_in(row, user, token)
+    return found
+
+
+def _person_in(row: Session, user: User, token: str) -> User | None:
+    """Return the person of a session that still opens something, and note now and then that it is in use."""
+    now = clock.now()
+    if not row.is_alive(now):
         return None
     if now - row.last_seen_at > SEEN_EVERY:
         _touch(row, now)
-    user = row.user
     user.session_token = token
     return user
 
 
-def _locked_session(token: str, others: Select[int], values: dict[str, Any]) -> Session | None:
-    given = values | {"token_hash": token_digest(token)}
-    rows: Sequence[tuple[User, Session | None]] = db.session.execute(_locking(others), given).all()
-    g.locked = rows  # as long as the request lasts, so that what refers to these people finds them
-    for user, row in rows:
-        if row is not None:
-            set_committed_value(row, "user", user)
-            return row
-    return None
+@cache
+def _parts() -> tuple[Part, Part, Part]:
+    """Return what is read of a person, of their session and of their period."""
+    return Part(User), Part(Session), Part(User.subscription.property.mapper.class_)
 
 
 @cache
@@ -179,12 +191,16 @@ def _finding() -> Select[Session]:
 
 
 @lru_cache(maxsize=8)
-def _locking(others: Select[int]) -> Select[User, Session | None]:
+def _locking(others: Select[int]) -> Prepared:
     """Return the select of a session with its person and of other people, who are locked in the order of their ids."""
+    return Prepared(lambda: _with_locks(others))
+
+
+def _with_locks(others: Select[int]) -> Select[Any]:
     mine = Session.token_hash == bindparam("token_hash")
     ids = union_all(select(Session.user_id).where(mine), others)
-    rows = select(User, Session).outerjoin(Session, (Session.user_id == User.id) & mine)
-    rows = rows.options(joinedload(User.subscription), lazyload(Session.user))
+    rows = select(*(column for part in _parts() for column in part.columns)).select_from(User)
+    rows = rows.outerjoin(Session, (Session.user_id == User.id) & mine).outerjoin(User.subscription)
     people = rows.where(User.id.in_(ids)).order_by(User.id)
     return people.with_for_update(of=User, key_share=True)
 

@@ -1,6 +1,6 @@
 """What has to be known before a comment is added, read in one statement while the locks are held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -13,45 +13,14 @@ from sqlalchemy.orm.util import identity_key
 from forum import clock
 from forum.accounts.session import Session, token_digest
 from forum.accounts.user import User
-from forum.database import UtcDateTime, as_stored, db, is_sqlite
+from forum.database import UtcDateTime, db, is_sqlite, renew
 from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.learned import LearnedFilter, know_newest
-from forum.discussion.rules import rule
+from forum.discussion.rules import rules_by
 from forum.essays.essay import Essay
-from forum.site.settings import site_settings
+from forum.prepared import Part, Prepared, Row
+from forum.site.settings import PAGE_VERSION, SiteSettings, are_in_force, settings_last_seen, site_settings
 from forum.subscriptions.subscription import Subscription
-
-OF_PERSON = (
-    User.role,
-    User.email_confirmed_at,
-    User.accepted_comments,
-    User.is_held,
-    User.suspended_until,
-    User.banned_at,
-    User.banned_until,
-    User.warning,
-)
-OF_ESSAY = (
-    Essay.slug,
-    Essay.title,
-    Essay.access,
-    Essay.comments,
-    Essay.premoderation,
-    Essay.published_at,
-    Essay.withdrawn_at,
-    Essay.discussion_closed_at,
-    Essay.closing_note,
-    Essay.kept_open_at,
-    Essay.commented_at,
-)
-OF_PERIOD = (
-    Subscription.user_id,
-    Subscription.kind,
-    Subscription.began_at,
-    Subscription.ends_at,
-    Subscription.cancelled_at,
-)
-"""What decides whether somebody may write here, and how; it may have changed while they waited for the turn."""
 
 ALSO_COMPARED = 30
 """So many comments more of the same writer are looked at for the same words: staff may write without a pause."""
@@ -65,6 +34,8 @@ class Before:
 
     comment_id: int
     """The id that it will have."""
+    wording_id: int
+    """The id that its words will have."""
     number: int
     """Of a new thread its number in the discussion, of a reply its place in the thread."""
     posted_id: int | None
@@ -86,43 +57,92 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
     lock that was waited for. The caller holds the locks of `lock_discussion`, which keep the number, and on SQLite the
     id, from others.
     """
-    now, settings, repeat = clock.now(), site_settings(), rule("repeat")
-    asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
-    statement = _statement(answered is not None, asks_repeat, is_sqlite())
-    row, *rows = db.session.execute(
-        statement,
-        {
-            "author": author.id,
-            "session": token_digest(author.session_token),
-            "thread": answered.root_comment_id if answered else essay.id,
-            "form_token": form_token,
-            "words": source,
-            "same_since": now - timedelta(minutes=settings.same_text_minutes),
-            "repeat_since": now - timedelta(days=repeat.values["days"]),
-            "essay": essay.id,
-            "most": max(settings.posts_per_hour, settings.posts_in_burst, rule("fast").values["comments"]),
-        },
-    )
+    settings = settings_last_seen()
+    row, *rows = _read(settings, author, essay, source, form_token, answered)
+    if not are_in_force(settings, row["settings_version"]):
+        row, *rows = _read(site_settings(), author, essay, source, form_token, answered)
     _bring_up_to_date(author, essay, row)
-    know_newest((row.learned_id, row.learned_at) if row.learned_id else None)
+    know_newest((row["learned_id"], row["learned_at"]) if row["learned_id"] else None)
+    now = clock.now()
     return Before(
-        comment_id=row.comment_id,
-        number=row.number,
-        posted_id=row.posted_id,
-        recent=[one.posted_at for one in (row, *rows) if one.posted_at and now - one.posted_at < HOUR],
-        repeats_own=bool(row.repeats_own),
-        is_signed_in=bool(row.is_signed_in),
-        same_words_at=row.same_words_at,
+        comment_id=row["comment_id"],
+        wording_id=row["wording_id"],
+        number=row["number"],
+        posted_id=row["posted_id"],
+        recent=[at for one in (row, *rows) if (at := one["posted_at"]) and now - at < HOUR],
+        repeats_own=bool(row["repeats_own"]),
+        is_signed_in=bool(row["is_signed_in"]),
+        same_words_at=row["same_words_at"],
     )
+
+
+def _read(
+    settings: SiteSettings, author: User, essay: Essay, source: str, form_token: str, answered: Comment | None
+) -> list[Row]:
+    now, rules = clock.now(), rules_by(settings)
+    repeat = rules["repeat"]
+    asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
+    given = {
+        "author": author.id,
+        "session": token_digest(author.session_token),
+        "thread": answered.root_comment_id if answered else essay.id,
+        "form_token": form_token,
+        "words": source,
+        "same_since": now - timedelta(minutes=settings.same_text_minutes),
+        "essay": essay.id,
+        "most": max(settings.posts_per_hour, settings.posts_in_burst, rules["fast"].values["comments"]),
+    }
+    if asks_repeat:
+        given["repeat_since"] = now - timedelta(days=repeat.values["days"])
+    return _reading(answered is not None, asks_repeat, is_sqlite()).rows(**given)
 
 
 @cache
+def _parts() -> tuple[Part, Part, Part]:
+    """Return what decides whether somebody may write here, and how; it may have changed while they waited."""
+    person = Part(
+        User,
+        User.id,
+        User.role,
+        User.email_confirmed_at,
+        User.accepted_comments,
+        User.is_held,
+        User.suspended_until,
+        User.banned_at,
+        User.banned_until,
+        User.warning,
+    )
+    essay = Part(
+        Essay,
+        Essay.id,
+        Essay.slug,
+        Essay.title,
+        Essay.access,
+        Essay.comments,
+        Essay.premoderation,
+        Essay.published_at,
+        Essay.withdrawn_at,
+        Essay.discussion_closed_at,
+        Essay.closing_note,
+        Essay.kept_open_at,
+        Essay.commented_at,
+    )
+    return person, essay, Part(Subscription)
+
+
+@cache
+def _reading(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Prepared:
+    return Prepared(lambda: _statement(is_reply, asks_repeat, on_sqlite))
+
+
 def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any]:
     """Return the select of one row for each recent comment of the writer, at least one, what else is known in each."""
     learned = select(LearnedFilter.id, LearnedFilter.trained_at).order_by(LearnedFilter.id.desc()).limit(1)
     by_form = (Comment.author_id == bindparam("author")) & (Comment.form_token == bindparam("form_token"))
     facts = select(
-        _next_id(on_sqlite).label("comment_id"),
+        _next_id(Comment, on_sqlite).label("comment_id"),
+        _next_id(CommentRevision, on_sqlite).label("wording_id"),
+        PAGE_VERSION.scalar_subquery().label("settings_version"),
         (_next_place() if is_reply else _next_thread_number()).label("number"),
         select(Comment.id).where(by_form).scalar_subquery().label("posted_id"),
         learned.with_only_columns(LearnedFilter.id).scalar_subquery().label("learned_id"),
@@ -130,7 +150,7 @@ def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any
         (_same_words_at() if asks_repeat else literal(None, UtcDateTime)).label("same_words_at"),
         _repeats_own().label("repeats_own"),
         _is_signed_in().label("is_signed_in"),
-        *(column.label(_name(column)) for column in (*OF_PERSON, *OF_ESSAY, *OF_PERIOD)),
+        *(column for part in _parts() for column in part.columns),
     )
     here = facts.select_from(User).join(Essay, Essay.id == bindparam("essay"))
     here = here.outerjoin(Subscription, Subscription.user_id == User.id)
@@ -143,31 +163,20 @@ def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any
     return rows.select_from(known.outerjoin(recent, true())).order_by(recent.c.id.desc())
 
 
-def _bring_up_to_date(author: User, essay: Essay, row: Any) -> None:
-    fresh = row._mapping
-    for known, columns in ((author, OF_PERSON), (essay, OF_ESSAY)):
-        for column in columns:
-            set_committed_value(known, column.key, fresh[_name(column)])
-    set_committed_value(author, "subscription", _period_of(author, fresh))
+def _bring_up_to_date(author: User, essay: Essay, row: Row) -> None:
+    person, here, period = _parts()
+    renew(author, person.values(row))
+    renew(essay, here.values(row))
+    set_committed_value(author, "subscription", _period_of(author, period, row))
 
 
-def _period_of(author: User, fresh: Mapping[str, Any]) -> Subscription | None:
+def _period_of(author: User, period: Part, row: Row) -> Subscription | None:
     """Return the row of a person's period as it is now, None where there is none any more."""
-    values = {column.key: fresh[_name(column)] for column in OF_PERIOD}
-    known: Subscription | None = db.session.identity_map.get(identity_key(Subscription, author.id))
-    if values["user_id"] is None:
-        if known is not None:
-            db.session.expunge(known)
-        return None
-    if known is None:
-        return as_stored(Subscription(**values))
-    for name, value in values.items():
-        set_committed_value(known, name, value)
-    return known
-
-
-def _name(column: Any) -> str:
-    return f"{column.class_.__tablename__}_{column.key}"
+    found: Subscription | None = period.of(row)
+    known = db.session.identity_map.get(identity_key(Subscription, author.id))
+    if found is None and known is not None:
+        db.session.expunge(known)
+    return found
 
 
 def _is_signed_in() -> ColumnElement[bool]:
@@ -189,11 +198,11 @@ def _repeats_own() -> ColumnElement[Any]:
     return exists(select(last.c.id).join(CommentRevision, first).where(same))
 
 
-def _next_id(on_sqlite: bool) -> ColumnElement[int]:
-    """Return the id of the next comment: its path is made of it, and both are stored at once."""
+def _next_id(model: type[Comment | CommentRevision], on_sqlite: bool) -> ColumnElement[int]:
+    """Return the id of the next row: the path of a comment is made of it, and all is stored at once."""
     if on_sqlite:  # as SQLite numbers rows itself
-        return func.coalesce(select(func.max(Comment.id)).scalar_subquery(), 0) + 1
-    return func.nextval(func.pg_get_serial_sequence("comment", "id"))
+        return func.coalesce(select(func.max(model.id)).scalar_subquery(), 0) + 1
+    return func.nextval(func.pg_get_serial_sequence(model.__tablename__, "id"))
 
 
 def _next_thread_number() -> ColumnElement[int]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -20,13 +20,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import defer, lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from forum import clock
 from forum.accounts.user import User, lock_users
-from forum.database import Base, as_stored, db, insert_unless_there, table_of
+from forum.database import Base, as_read, db, insert_unless_there, table_of
 from forum.discussion.accepting import accept
 from forum.discussion.before import Before, read_before
 from forum.discussion.change import Watch
@@ -52,6 +51,7 @@ from forum.discussion.rules import ABOUT_WORDS
 from forum.discussion.screening import Refused, causes_for_words, refuse_if_too_fast
 from forum.discussion.telling import keep_all_told, keep_told, tell_readers
 from forum.essays.essay import Essay
+from forum.prepared import Part, Prepared, together
 from forum.site.settings import site_settings
 from forum.subscriptions.subscription import subscription_state
 from forum.text.markdown import Rendered
@@ -98,7 +98,8 @@ def lock_essay_at(slug: str) -> Essay | None:
 
     Its texts, its tags and its author are read when somebody asks for them.
     """
-    return db.session.scalar(_essay_at(), {"slug": slug})
+    rows = _ESSAY_AT.rows(slug=slug)
+    return _light_essay().of(rows[0]) if rows else None
 
 
 def first_wording(comment: Comment) -> CommentRevision:
@@ -127,12 +128,16 @@ def post_comment(
     before = before or read_before(author, essay, words.source, form_token, parent)
     refuse_if_too_fast(author, essay, before, now)
     causes = causes_for_words(author, essay, words, now, before=before)
-    comment = _add_comment(author, essay, words, form_token, parent, before, causes, now)
-    _count_new(comment, parent)
-    if parent is not None and seen == parent.newest_number and is_staff(author, essay, now):
+    accepts = parent is not None and seen == parent.newest_number and is_staff(author, essay, now)
+    with together():
+        comment = _add_comment(author, essay, words, form_token, parent, before, causes, now)
+        _count_new(comment, parent)
+        if comment.visible and not accepts:
+            tell_readers(comment)
+    if parent is not None and accepts:
         _accept_what_is_answered(author, parent)
-    if comment.visible:
-        tell_readers(comment)
+        if comment.visible:
+            tell_readers(comment)
     return comment
 
 
@@ -262,7 +267,10 @@ def bump_thread(essay_id: int, change: int = 0) -> None:
     When somebody spoke last follows from what is visible, so that what is taken back leaves no trace there.
     """
     db.session.flush()
-    db.session.connection().execute(_bumping(is_counted=bool(change)), {"row_id": essay_id, "change": change})
+    if change:
+        _BUMPING_COUNTED.run(row_id=essay_id, change=change)
+    else:
+        _BUMPING.run(row_id=essay_id)
     _forget(Essay, essay_id, "thread_version", *(("visible_comments", "commented_at") if change else ()))
 
 
@@ -301,29 +309,38 @@ def _add_comment(
     parent_id, path = _place_below(parent)
     is_shown = not causes
     comment = _store(
-        Comment(
-            id=before.comment_id,
-            essay_id=essay.id,
-            author_id=author.id,
-            parent_id=parent_id,
-            answers_id=parent.id if parent else None,
-            root_id=parent.root_comment_id if parent else None,
-            thread_number=None if parent else before.number,
-            place=before.number if parent else 0,
-            depth=path.count("/") + 1 if parent else 0,
-            path=path_of(before.comment_id, path),
-            form_token=form_token,
-            subscription=subscription_state(author, now).value,
-            accepted_before=author.accepted_comments,
-            created_at=now,
-            spoken_at=now if is_shown else None,
-            shown_number=1 if is_shown else None,
-            visible=is_shown,
-            waits_since=None if is_shown else now,
-            waits_for=frozenset(str(cause) for cause in causes),
-        )
+        Comment,
+        id=before.comment_id,
+        essay_id=essay.id,
+        author_id=author.id,
+        parent_id=parent_id,
+        answers_id=parent.id if parent else None,
+        root_id=parent.root_comment_id if parent else None,
+        thread_number=None if parent else before.number,
+        place=before.number if parent else 0,
+        depth=path.count("/") + 1 if parent else 0,
+        path=path_of(before.comment_id, path),
+        form_token=form_token,
+        subscription=subscription_state(author, now).value,
+        accepted_before=author.accepted_comments,
+        created_at=now,
+        spoken_at=now if is_shown else None,
+        shown_number=1 if is_shown else None,
+        visible=is_shown,
+        waits_since=None if is_shown else now,
+        waits_for=frozenset(str(cause) for cause in causes),
     )
-    revision = _store(_first_wording(comment, words, causes, now))
+    revision = _store(
+        CommentRevision,
+        id=before.wording_id,
+        comment_id=comment.id,
+        source=words.source,
+        html=words.html,
+        renderer=words.renderer,
+        verdict=Verdict.HELD if causes else Verdict.ACCEPTED,
+        causes=comment.waits_for,
+        created_at=now,
+    )
     for name, value in {"author": author, "essay": essay, "newest": revision}.items():
         set_committed_value(comment, name, value)  # as it would be read
     set_committed_value(comment, "shown", revision if is_shown else None)
@@ -342,21 +359,6 @@ def _place_below(parent: Comment | None) -> tuple[int | None, str]:
     return parent.parent_id, parent.path.rpartition("/")[0]
 
 
-def _first_wording(
-    comment: Comment, words: Rendered, causes: AbstractSet[str], now: datetime
-) -> CommentRevision:
-    return CommentRevision(
-        comment_id=comment.id,
-        number=1,
-        source=words.source,
-        html=words.html,
-        renderer=words.renderer,
-        verdict=Verdict.HELD if causes else Verdict.ACCEPTED,
-        causes=frozenset(str(cause) for cause in causes),
-        created_at=now,
-    )
-
-
 def _note_posting(comment: Comment, revision: CommentRevision) -> None:
     event = {
         "at": comment.created_at,
@@ -367,20 +369,14 @@ def _note_posting(comment: Comment, revision: CommentRevision) -> None:
         "revision": revision.number,
         "to_state": state_word(comment, revision),
     }
-    db.session.connection().execute(_inserting(Event), event)
+    _inserting(Event).run(**_defaults(Event) | event)
 
 
-def _store(row: Stored) -> Stored:
-    """Insert a row at once and return it as read; a flush would take three times as long."""
-    table = table_of(type(row))
-    for column in table.c:
-        if column.key not in row.__dict__ and not column.primary_key:
-            default: Any = column.default
-            setattr(row, column.key, default.arg if default is not None and default.is_scalar else None)
-    values = {name: value for name, value in row.__dict__.items() if name in table.c}
-    stored: Any = db.session.connection().execute(_inserting(type(row)), values)
-    row.id = stored.inserted_primary_key[0]
-    return as_stored(row)
+def _store(model: type[Stored], **values: Any) -> Stored:
+    """Insert a row at once and return it as read; a flush would take many times as long."""
+    whole = _defaults(model) | values
+    _inserting(model).run(**whole)
+    return as_read(model, whole)
 
 
 def _count_new(comment: Comment, answered: Comment | None) -> None:
@@ -398,7 +394,7 @@ def _count_new(comment: Comment, answered: Comment | None) -> None:
 
 
 def _count_accepted(user_id: int, change: int) -> None:
-    db.session.connection().execute(_counting_accepted(), {"row_id": user_id, "change": change})
+    _COUNTING_ACCEPTED.run(row_id=user_id, change=change)
     _forget(User, user_id, "accepted_comments")
 
 
@@ -413,8 +409,28 @@ def _forget(model: type[Base], row_id: int, *names: str) -> None:
 
 
 @cache
-def _inserting(model: type[Base]) -> Insert:
-    return insert(table_of(model))
+def _inserting(model: type[Base]) -> Prepared:
+    """Return the statement that adds a row of whose columns every one is given, but for a key not known before."""
+
+    def make() -> Insert:
+        table = table_of(model)
+        given = {name: bindparam(name, type_=table.c[name].type) for name in _defaults(model)}
+        if model is not Event:
+            given |= {column.key: bindparam(column.key, type_=column.type) for column in table.primary_key}
+        return insert(table).values(given).inline()
+
+    return Prepared(make)
+
+
+@cache
+def _defaults(model: type[Base]) -> dict[str, Any]:
+    """Return what the columns of a row hold that is not told otherwise, but for its key."""
+    columns = (column for column in table_of(model).c if not column.primary_key)
+    return {column.key: _default(column.default) for column in columns}
+
+
+def _default(default: Any) -> Any:
+    return None if default is None else default.arg if default.is_scalar else default.arg(None)
 
 
 @cache
@@ -429,14 +445,12 @@ def _counting_below() -> Update:
     )
 
 
-@cache
 def _counting_accepted() -> Update:
     table = table_of(User)
     counted = update(table).where(table.c.id == bindparam("row_id"))
     return counted.values(accepted_comments=table.c.accepted_comments + bindparam("change"))
 
 
-@cache
 def _bumping(*, is_counted: bool) -> Update:
     table, comment = table_of(Essay), table_of(Comment)
     bumped = update(table).where(table.c.id == bindparam("row_id"))
@@ -451,17 +465,23 @@ def _bumping(*, is_counted: bool) -> Update:
     )
 
 
+_COUNTING_ACCEPTED = Prepared(_counting_accepted)
+_BUMPING = Prepared(partial(_bumping, is_counted=False))
+_BUMPING_COUNTED = Prepared(partial(_bumping, is_counted=True))
+
+
 @cache
-def _essay_at() -> Select[Essay]:
-    light = (
-        defer(Essay.source),
-        defer(Essay.html),
-        defer(Essay.preview_html),
-        lazyload(Essay.tags),
-        lazyload(Essay.author),
-    )
-    found = select(Essay).where(Essay.slug == bindparam("slug")).options(*light)
-    return found.with_for_update(of=Essay, key_share=True).execution_options(populate_existing=True)
+def _light_essay() -> Part:
+    heavy = {Essay.source.key, Essay.html.key, Essay.preview_html.key}
+    return Part(Essay, *(getattr(Essay, one.key) for one in table_of(Essay).c if one.key not in heavy))
+
+
+def _essay_at() -> Select[Any]:
+    found = select(*_light_essay().columns).where(Essay.slug == bindparam("slug"))
+    return found.with_for_update(of=Essay, key_share=True)
+
+
+_ESSAY_AT = Prepared(_essay_at)
 
 
 def _lock_essay(essay_id: int) -> None:

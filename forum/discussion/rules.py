@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import g
-
 from forum.discussion.comment import Cause
 from forum.site.settings import Premoderation, SiteSettings, change_setting, site_settings
 from forum.subscriptions.subscription import PAYING
@@ -225,17 +223,19 @@ def links_in(html: str) -> tuple[str, ...]:
 
 def rules_in_force() -> dict[str, Rule]:
     """Return every rule by its code, in their order, on or off. No query beyond that of the settings."""
-    return {code: rule(code) for code in KINDS}
+    return dict(rules_by(site_settings()))
 
 
 def rule(code: str) -> Rule:
     """Return one rule as it is in force, on or off."""
-    settings = site_settings()
-    if g.get("rules_of") is not settings:
-        g.rules_of, g.rules = settings, {}
-    if code not in g.rules:
-        g.rules[code] = _in_force(KINDS[code], settings)
-    known: Rule = g.rules[code]
+    return rules_by(site_settings())[code]
+
+
+def rules_by(settings: SiteSettings) -> Mapping[str, Rule]:
+    """Return what rules_in_force() says where these settings are in force; they are made of them once."""
+    if "rules" not in settings.derived:
+        settings.derived["rules"] = {code: _in_force(kind, settings) for code, kind in KINDS.items()}
+    known: Mapping[str, Rule] = settings.derived["rules"]
     return known
 
 

@@ -34,9 +34,10 @@ def tell_readers(comment: Comment, decided_by: User | None = None) -> None:
     if answered is not None:
         heading = f"answered {answered.author.name}"
         personal = Personal(answered.author_id, Letter.REPLIES, "answered you", _own_words(answered))
+    people = _may_hear(essay, now)
     notify(
         Letter.FOLLOWED,
-        _may_hear(essay, now),
+        people,
         _subject(comment),
         given={
             "thread": thread,
@@ -56,6 +57,7 @@ def tell_readers(comment: Comment, decided_by: User | None = None) -> None:
         not_before=now + UNDO_WINDOW if decided_by else now,
         personal=personal,
         is_first=decided_by is None,
+        is_kept=people is _wanting(),
     )
 
 

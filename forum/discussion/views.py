@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, abort, flash, g, jsonify, redirect, request
+from flask import Blueprint, abort, flash, jsonify, redirect, request
 from flask import session as cookie
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -213,7 +213,6 @@ def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answe
     form_token = form.form_token.data or new_form_token()
     begin_to_write()
     parent = _parent(form, essay)
-    g.pop("site_settings", None)  # they may be others since the waiting
     before = read_before(user, essay, words.source, form_token, parent)
     if not before.is_signed_in:
         forget_person()

@@ -46,6 +46,7 @@ from forum.database import (
 )
 from forum.notifications.watch import MutedPerson, ThreadWatch
 from forum.outbox.message import Message
+from forum.prepared import Prepared
 from forum.subscriptions.letters import Letter
 
 WORDS_GONE = "What this mail said is not kept any more: words of a comment were taken out."
@@ -141,11 +142,12 @@ def notify(
     not_before: datetime | None = None,
     personal: Personal | None = None,
     is_first: bool = False,
+    is_kept: bool = False,
 ) -> None:
     """Put a notice before each of these people, in one statement however many they are.
 
-    `people` selects user ids, with the values in `given` for what it leaves open; a select that is kept from call to
-    call need not be put together anew. Left out are `by`, who muted the thread (`thread_id`, its first comment) or
+    `people` selects user ids, with the values in `given` for what it leaves open; of a select that `is_kept` from call
+    to call the SQL is kept too. Left out are `by`, who muted the thread (`thread_id`, its first comment) or
     `by`, and who has a notice about this subject already; one that was retracted is there again, and says these words.
     Where nobody can have heard of the subject before (`is_first`), no such are looked for.
     """
@@ -169,12 +171,19 @@ def notify(
     moments = {"now": now, "not_before": not_before or now}
     values = {"by_id": by.id if by else None, "thread_id": thread_id, **texts, **own, **moments}
     db.session.flush()
-    statement = _putting_before(people, is_sqlite())
-    own_names = {f"notice_{name}": value for name, value in values.items()}
-    db.session.connection().execute(statement, own_names | dict(given))
+    whole = {f"notice_{name}": value for name, value in values.items()} | dict(given)
+    if is_kept:
+        _kept(people).run(**whole)
+    else:
+        db.session.connection().execute(_putting_before(people, is_sqlite()), whole)
     if not is_first:
         bring_back(subject, not_before or now)
         reword(subject, words)
+
+
+@lru_cache(maxsize=16)
+def _kept(people: Select[int]) -> Prepared:
+    return Prepared(lambda: _putting_before(people, is_sqlite()))
 
 
 @lru_cache(maxsize=16)

@@ -1,12 +1,14 @@
 """Settings that an admin may change while the site runs, with their defaults and what they mean."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
-from flask import g
+from flask import current_app, g
 from sqlalchemy import JSON, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,6 +57,11 @@ class SiteSettings:
     second_looks: bool = True
     page_version: str = ""
     """Another word with every change of what stands on the pages of essays: no kept page outlives it."""
+
+    @cached_property
+    def derived(self) -> dict[str, Any]:
+        """Return what was made of these settings, kept with them for whoever made it."""
+        return {}
 
     @property
     def edit_window(self) -> timedelta:
@@ -199,6 +206,11 @@ SWITCHES = {
 """Every switch of SiteSettings."""
 
 
+Known = tuple[Mapping[str, Any], SiteSettings]
+KNOWN = "site_settings"
+"""Under this name an app keeps what it saw stored last, and the settings that it made."""
+
+
 class Setting(Base):
     """One setting that differs from its default."""
 
@@ -208,19 +220,49 @@ class Setting(Base):
     value: Mapped[Any] = mapped_column(JSON)
 
 
+PAGE_VERSION = select(Setting.value).where(Setting.name == "page_version")
+"""Selects the version of the settings, for a statement that reads other things as well: see are_in_force()."""
+
+
 def site_settings() -> SiteSettings:
     """Return the settings in force; one query for the first call in a request."""
     if "site_settings" not in g:
         stored = {row.name: row.value for row in db.session.execute(select(Setting.name, Setting.value))}
-        known = {one.name for one in fields(SiteSettings)}
-        values = {name: value for name, value in stored.items() if name in known}
-        if "premoderation" in values:
-            values["premoderation"] = Premoderation(values["premoderation"])
-        if "blocked_domains" in values:
-            values["blocked_domains"] = tuple(values["blocked_domains"])
-        g.site_settings = SiteSettings(**values)
+        known: Known | None = current_app.extensions.get(KNOWN)
+        if known is None or known[0] != stored:
+            known = current_app.extensions[KNOWN] = (stored, _settings_of(stored))
+        g.site_settings = known[1]
     settings: SiteSettings = g.site_settings
     return settings
+
+
+def settings_last_seen() -> SiteSettings:
+    """Return the settings as this process saw them last, to be proved by are_in_force(). At most one query."""
+    known: Known | None = current_app.extensions.get(KNOWN)
+    return known[1] if known is not None else site_settings()
+
+
+def are_in_force(settings: SiteSettings, version: str | None) -> bool:
+    """Tell whether settings are those of the version that was just read; then the request goes by them.
+
+    Else whoever asks for the settings next reads them.
+    """
+    is_so = settings.page_version == (version or "")
+    if is_so:
+        g.site_settings = settings
+    else:
+        g.pop("site_settings", None)
+    return is_so
+
+
+def _settings_of(stored: Mapping[str, Any]) -> SiteSettings:
+    known = {one.name for one in fields(SiteSettings)}
+    values = {name: value for name, value in stored.items() if name in known}
+    if "premoderation" in values:
+        values["premoderation"] = Premoderation(values["premoderation"])
+    if "blocked_domains" in values:
+        values["blocked_domains"] = tuple(values["blocked_domains"])
+    return SiteSettings(**values)
 
 
 def change_setting(name: str, value: Any) -> None:

@@ -207,7 +207,8 @@ def test_who_is_signed_out_while_their_post_waits_has_it_kept_as_a_stranger_has(
 
 
 def test_what_is_posted_waits_by_the_settings_of_its_turn(cast: Cast) -> None:
-    answer = post_while(cast, """INSERT INTO setting (name, value) VALUES ('premoderation', '"all"')""")
+    changed = """INSERT INTO setting (name, value) VALUES ('premoderation', '"all"'), ('page_version', '"another"')"""
+    answer = post_while(cast, changed)
     assert not cast.read(Comment, comment_id(answer)).visible
 
 

@@ -12,7 +12,7 @@ from forum.accounts.user import Role, User
 from forum.database import db
 from forum.discussion.comment import Cause, Comment
 from forum.essays.essay import Essay
-from forum.site.settings import Setting
+from forum.site.settings import change_setting
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.rows import revision, rows_of
 
@@ -214,7 +214,7 @@ def post_some(person: Visitor, cast: Cast, count: int) -> list[TestResponse]:
 def setting(cast: Cast, name: str, value: object) -> None:
     """Change one setting of the site."""
     with cast.app.app_context():
-        db.session.merge(Setting(name=name, value=value))
+        change_setting(name, value)
         db.session.commit()
 
 

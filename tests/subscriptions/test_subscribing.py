@@ -18,7 +18,7 @@ from forum.database import db
 from forum.discussion.comment import Comment
 from forum.discussion.kept import KeptComment
 from forum.outbox.message import Message
-from forum.site.settings import Setting
+from forum.site.settings import change_setting
 from forum.subscriptions.letters import Letter, Pace, choices_of, choose
 from forum.subscriptions.tier import Tier
 from tests.accounts.mailbox import code_in, last_mail, link_in, mails_to
@@ -60,7 +60,7 @@ def stop_essays(cast: Cast, user_id: int) -> None:
 
 def switch_on(cast: Cast, setting: str) -> None:
     with cast.app.app_context():
-        db.session.add(Setting(name=setting, value=True))
+        change_setting(setting, True)
         db.session.commit()
 
 

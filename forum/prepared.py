@@ -1,0 +1,124 @@
+"""Statements that are turned into SQL once, and run in the session's transaction past the rest of SQLAlchemy."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import Executable
+
+from forum.database import Base, as_read, db
+from forum.rawreads import RawStatement
+
+Row = Mapping[str, Any]
+"""One row by the names of its columns."""
+Call = tuple[str, Any]
+"""SQL, and values as the driver takes them."""
+
+
+class Prepared:
+    """A statement and its SQL on each kind of database. It is put together when it is first run."""
+
+    def __init__(self, make: Callable[[], Executable]) -> None:
+        self._make = make
+        self._known: dict[str, _Known] = {}
+
+    def run(self, **given: Any) -> None:
+        """Run it, for what it changes or locks; in together() it may wait. Raises: what SQLAlchemy raises."""
+        connection = db.session.connection()
+        call = self.on(connection).call(given)
+        waiting: list[Call] | None = connection.info.get(WAITING)
+        if waiting is None:
+            connection.exec_driver_sql(*call).close()
+        else:
+            waiting.append(call)
+
+    def rows(self, **given: Any) -> list[Row]:
+        """Return its rows, the values in them as SQLAlchemy gives them."""
+        connection = db.session.connection()
+        known = self.on(connection)
+        with connection.exec_driver_sql(*known.call(given)) as result:
+            return [known.row(values) for values in result.all()]
+
+    def on(self, connection: Connection) -> "_Known":
+        """Return it as it is on the database of a connection."""
+        name = connection.dialect.name
+        if name not in self._known:
+            self._known[name] = _Known(self._make(), connection)
+        return self._known[name]
+
+
+class Part:
+    """Some columns of one kind of row in a prepared select, all unless they are named."""
+
+    def __init__(self, model: type[Base], *columns: InstrumentedAttribute[Any]) -> None:
+        self._model = model
+        mapper = model.__mapper__
+        some = columns or [getattr(model, one.key) for one in mapper.column_attrs]
+        self._names = {column.key: f"{model.__tablename__}_{column.key}" for column in some}
+        self.columns = [column.label(self._names[column.key]) for column in some]
+        self._key = self._names[mapper.get_property_by_column(mapper.primary_key[0]).key]
+
+    def values(self, row: Row) -> dict[str, Any]:
+        """Return what a row says of it, by the names of the model."""
+        return {key: row[name] for key, name in self._names.items()}
+
+    def of(self, row: Row) -> Any:
+        """Return it as the session's own; None where an outer join found none."""
+        return None if row[self._key] is None else as_read(self._model, self.values(row))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let PostgreSQL take what is run in here at its end, one after the other, and be waited for once.
+
+    Whatever asks for rows meanwhile does not see it yet. Raises: what SQLAlchemy raises.
+    """
+    connection = db.session.connection()
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    waiting = connection.info[WAITING] = []
+    try:
+        yield
+    finally:
+        del connection.info[WAITING]
+    driver: Any = connection.connection.driver_connection
+    errors: Any = connection.dialect.dbapi
+    try:
+        with driver.pipeline():
+            for call in waiting:
+                connection.exec_driver_sql(*call).close()
+    except errors.Error as error:
+        raise DBAPIError.instance(None, None, error, errors.Error) from error
+
+
+WAITING = "waiting"
+"""Under this name a connection keeps what is run together."""
+
+
+class _Known:
+    """A statement on one kind of database."""
+
+    def __init__(self, statement: Executable, connection: Connection) -> None:
+        self._raw = RawStatement(statement, connection.engine)
+        dialect = connection.dialect
+        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        self._columns = [
+            (one.keyname, one.type.dialect_impl(dialect).result_processor(dialect, None))
+            for one in compiled._result_columns
+        ]
+
+    def call(self, given: dict[str, Any]) -> Call:
+        """Return what the driver is told."""
+        values = self._raw.values(given)
+        return self._raw.sql, tuple(values) if isinstance(values, list) else values
+
+    def row(self, values: Sequence[Any]) -> Row:
+        """Return one row with its values as SQLAlchemy gives them."""
+        return {
+            name: value if convert is None else convert(value)
+            for (name, convert), value in zip(self._columns, values, strict=True)
+        }
