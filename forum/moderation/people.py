@@ -337,7 +337,8 @@ def _live_comments(user: User) -> Select[Comment]:
 
 def _with_words() -> tuple[Any, ...]:
     """Return the options that load comments with their words and essays, but not the text of one for each of them."""
-    essay = joinedload(Comment.essay).options(*light_essay())
+    # Not an outer join: SQLite would put all essays together before it looks for these.
+    essay = joinedload(Comment.essay, innerjoin=True).options(*light_essay())
     return joinedload(Comment.newest), joinedload(Comment.shown), essay
 
 

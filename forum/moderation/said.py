@@ -35,12 +35,14 @@ class Said:
 
 def last_comments(user: User, reader: User) -> list[Said]:
     """Return a person's newest comments; two queries."""
+    # Not an outer join: SQLite would put all essays together before it looks for these.
+    essay = joinedload(Comment.essay, innerjoin=True)
     found = db.session.scalars(
         select(Comment)
         .where(Comment.author_id == user.id)
         .order_by(Comment.id.desc())
         .limit(MOST_COMMENTS)
-        .options(joinedload(Comment.newest), joinedload(Comment.shown), joinedload(Comment.essay))
+        .options(joinedload(Comment.newest), joinedload(Comment.shown), essay)
     )
     return in_words(found, reader)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from sqlalchemy import ColumnElement, and_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
 from forum import clock
 from forum.accounts.session import sessions_of
@@ -19,6 +19,7 @@ from forum.discussion.waiting import last_words_on, waiting_sentence
 from forum.essays.essay import Access, Essay
 from forum.essays.listing import newest_essays
 from forum.limits import limit
+from forum.moderation.cards import light_essay
 from forum.notifications.follow import Follow
 from forum.notifications.inbox import stop_mails_of_person
 from forum.notifications.watch import ThreadWatch, has_muted, mute_person, people_muted_by, unmute_person
@@ -125,7 +126,8 @@ def _comments(user: User, number: int, condition: ColumnElement[bool]) -> Page[C
         .join(Essay, Essay.id == Comment.essay_id)
         .where(Comment.author_id == user.id, condition)
     )
-    loaded = mine.options(joinedload(Comment.essay), joinedload(Comment.shown), joinedload(Comment.newest))
+    essay = contains_eager(Comment.essay).options(*light_essay())
+    loaded = mine.options(essay, joinedload(Comment.shown), joinedload(Comment.newest))
     page = page_of(loaded.order_by(Comment.id.desc()), number, COMMENTS_PER_PAGE)
     if page.number > page.count:
         abort(404)

@@ -161,14 +161,23 @@ def test_lists_count_to_a_thousand(cast: Cast) -> None:
         assert len(re.findall(r'href="/essays/[\w-]+"', cast.stranger.get(older).text)) == 30
 
 
-LISTS = ("/", "/archive", "/archive/2025", "/authors/{author}", "/tags/many", "/feed.xml")
+LISTS = (
+    "/",
+    "/archive",
+    "/archive/2025",
+    "/authors/{author}",
+    "/tags/many",
+    "/feed.xml",
+    "/readers/{reader}",
+)
 SITEMAPS = ("/sitemap.xml", "/sitemap/site.xml", "/sitemap/essays-1.xml")
 
 
 @pytest.mark.kinds("sqlite")
 def test_no_list_takes_the_database_longer_when_there_are_more_essays(cast: Cast, app: Flask) -> None:
     fill(cast, 0, 1_100)
-    paths = [path.format(author=cast.author.user_id) for path in LISTS]
+    cast.reader.comment(cast.slug, "One of theirs.")
+    paths = [path.format(author=cast.author.user_id, reader=cast.reader.user_id) for path in LISTS]
     paths += [older for path in paths for older in link_to("next", cast.stranger.get(path))]
     before = [steps(app, cast.stranger, path) for path in (*paths, *SITEMAPS)]
     fill(cast, 1_100, 3_300)
