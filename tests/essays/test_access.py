@@ -233,6 +233,7 @@ def test_no_address_gives_words_behind_the_mark_or_below_it_to_who_may_not_read_
         "slug": ["paid", "free"],
         "comment_id": comments,
         "essay_id": [essay_id, cast.essay_id],
+        "first": [essay_id],
         "user_id": [supporter.user_id, lapsed.user_id, cast.author.user_id],
         "author_id": [cast.author.user_id],
         "tag": ["gate"],
