@@ -27,27 +27,50 @@ class Prepared:
 
     def run(self, **given: Any) -> None:
         """Run it, for what it changes or locks; in together() it may wait. Raises: what SQLAlchemy raises."""
-        connection = db.session.connection()
-        call = self.on(connection).call(given)
+        connection = _connection()
+        call = self._on(connection).call(given)
         waiting: list[Call] | None = connection.info.get(WAITING)
         if waiting is None:
-            connection.exec_driver_sql(*call).close()
+            _run(connection, call).close()
         else:
             waiting.append(call)
 
-    def rows(self, **given: Any) -> list[Row]:
-        """Return its rows, the values in them as SQLAlchemy gives them."""
-        connection = db.session.connection()
-        known = self.on(connection)
-        with connection.exec_driver_sql(*known.call(given)) as result:
-            return [known.row(values) for values in result.all()]
+    def rows(self, **given: Any) -> "Rows":
+        """Return its rows. Raises: what SQLAlchemy raises."""
+        connection = _connection()
+        known = self._on(connection)
+        cursor = _run(connection, known.call(given))
+        found = Rows(known, cursor.fetchall())
+        cursor.close()
+        return found
 
-    def on(self, connection: Connection) -> "_Known":
+    def _on(self, connection: Connection) -> "_Known":
         """Return it as it is on the database of a connection."""
         name = connection.dialect.name
         if name not in self._known:
             self._known[name] = _Known(self._make(), connection)
         return self._known[name]
+
+
+class Rows(Sequence[Row]):
+    """What a statement found, each value as SQLAlchemy gives it once it is asked for."""
+
+    def __init__(self, known: "_Known", found: Sequence[Sequence[Any]]) -> None:
+        self._known = known
+        self._found = found
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._found)
+
+    def __getitem__(self, at: Any) -> Any:
+        """Return one of them."""
+        return self._known.row(self._found[at])
+
+    def column(self, name: str) -> list[Any]:
+        """Return one value of each of them."""
+        at, convert = self._known.column(name)
+        return [row[at] if convert is None else convert(row[at]) for row in self._found]
 
 
 class Part:
@@ -76,7 +99,7 @@ def together() -> Iterator[None]:
 
     Whatever asks for rows meanwhile does not see it yet. Raises: what SQLAlchemy raises.
     """
-    connection = db.session.connection()
+    connection = _connection()
     if connection.dialect.name == "sqlite":
         yield
         return
@@ -90,13 +113,41 @@ def together() -> Iterator[None]:
     try:
         with driver.pipeline():
             for call in waiting:
-                connection.exec_driver_sql(*call).close()
+                _run(connection, call).close()
     except errors.Error as error:
         raise DBAPIError.instance(None, None, error, errors.Error) from error
 
 
 WAITING = "waiting"
 """Under this name a connection keeps what is run together."""
+
+HERE = "here"
+"""Under this name a session keeps its connection, and the transaction for which it has it."""
+
+
+def _connection() -> Connection:
+    """Return the connection of the session's transaction, which SQLAlchemy takes longer to find than to use."""
+    session = db.session()
+    transaction = session.get_transaction()
+    known: tuple[Any, Connection] | None = session.info.get(HERE)
+    if known is None or transaction is None or known[0] is not transaction:
+        connection = session.connection()
+        known = session.info[HERE] = (session.get_transaction(), connection)
+    return known[1]
+
+
+def _run(connection: Connection, call: Call) -> Any:
+    """Let the driver run something, as SQLAlchemy would: who listens hears of it. Return the cursor."""
+    errors: Any = connection.dialect.dbapi
+    cursor = connection.connection.cursor()
+    if listeners := connection.dispatch.before_cursor_execute:
+        for told in listeners:
+            told(connection, cursor, *call, None, False)
+    try:
+        cursor.execute(*call)
+    except errors.Error as error:
+        raise DBAPIError.instance(*call, error, errors.Error) from error
+    return cursor
 
 
 class _Known:
@@ -122,3 +173,8 @@ class _Known:
             name: value if convert is None else convert(value)
             for (name, convert), value in zip(self._columns, values, strict=True)
         }
+
+    def column(self, name: str) -> tuple[int, Callable[[Any], Any] | None]:
+        """Return where a column stands, and how its values become those of SQLAlchemy."""
+        at = [one for one, _ in self._columns].index(name)
+        return at, self._columns[at][1]

@@ -18,7 +18,7 @@ from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.learned import LearnedFilter, know_newest
 from forum.discussion.rules import rules_by
 from forum.essays.essay import Essay
-from forum.prepared import Part, Prepared, Row
+from forum.prepared import Part, Prepared, Row, Rows
 from forum.site.settings import PAGE_VERSION, SiteSettings, are_in_force, settings_last_seen, site_settings
 from forum.subscriptions.subscription import Subscription
 
@@ -58,9 +58,11 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
     id, from others.
     """
     settings = settings_last_seen()
-    row, *rows = _read(settings, author, essay, source, form_token, answered)
+    rows = _read(settings, author, essay, source, form_token, answered)
+    row = rows[0]
     if not are_in_force(settings, row["settings_version"]):
-        row, *rows = _read(site_settings(), author, essay, source, form_token, answered)
+        rows = _read(site_settings(), author, essay, source, form_token, answered)
+        row = rows[0]
     _bring_up_to_date(author, essay, row)
     know_newest((row["learned_id"], row["learned_at"]) if row["learned_id"] else None)
     now = clock.now()
@@ -69,7 +71,7 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
         wording_id=row["wording_id"],
         number=row["number"],
         posted_id=row["posted_id"],
-        recent=[at for one in (row, *rows) if (at := one["posted_at"]) and now - at < HOUR],
+        recent=[at for at in rows.column("posted_at") if at is not None and now - at < HOUR],
         repeats_own=bool(row["repeats_own"]),
         is_signed_in=bool(row["is_signed_in"]),
         same_words_at=row["same_words_at"],
@@ -78,7 +80,7 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
 
 def _read(
     settings: SiteSettings, author: User, essay: Essay, source: str, form_token: str, answered: Comment | None
-) -> list[Row]:
+) -> Rows:
     now, rules = clock.now(), rules_by(settings)
     repeat = rules["repeat"]
     asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
