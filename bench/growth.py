@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,6 +53,17 @@ FLAT = 2.0
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is asked for at one size of one kind of thing."""
+
+    app: Flask
+    what: str
+    size: int
+    of: str
+    ask: Callable[[], TestResponse]
+
+
+@dataclass(frozen=True)
 class Cost:
     """What one answer costs: the times in milliseconds, the rest does not depend on the machine."""
 
@@ -82,17 +94,24 @@ def measure(kind: str, asked: argparse.Namespace) -> list[Figure]:
 
 
 def costs(kind: str, rounds: int, largest: int, seed: int = SEED) -> list[Cost]:
-    """Make a site with large discussions and one with many essays, and return what their pages cost at each size."""
+    """Make large discussions, and sites with many essays, and return what their pages cost at each size."""
     found: list[Cost] = []
     for make, sizes in ((_discussions, COMMENTS), (_sites, ESSAYS)):
-        with TemporaryDirectory(prefix="forum-growth-") as name, database(kind, Path(name)) as url:
-            environ = environment(Path(name), url, 8330) | {"FORUM_SITE_URL": "http://localhost"}
-            found += make(environ, [size for size in sizes if size <= largest], rounds, seed)
+        with ExitStack() as stack:
+            new_site = partial(_environment, stack, kind)
+            found += _in_turn(list(make(new_site, [size for size in sizes if size <= largest], seed)), rounds)
     return found
 
 
-def _discussions(environ: dict[str, str], sizes: Sequence[int], rounds: int, seed: int) -> Iterator[Cost]:
-    app, addresses = prepare(environ, sizes, 2, seed)
+def _environment(stack: ExitStack, kind: str) -> dict[str, str]:
+    """Return the settings of a site over a new database, which goes with the stack."""
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="forum-growth-")))
+    url = stack.enter_context(database(kind, folder))
+    return environment(folder, url, 8330) | {"FORUM_SITE_URL": "http://localhost"}
+
+
+def _discussions(new_site: Callable[[], dict[str, str]], sizes: Sequence[int], seed: int) -> Iterator[Asked]:
+    app, addresses = prepare(new_site(), sizes, 2, seed)
     stranger, author, numbers = app.test_client(use_cookies=False), _author(app), count()
     for size, address in zip(sizes, addresses, strict=True):
         slug = address.rpartition("/")[2]
@@ -114,20 +133,19 @@ def _discussions(environ: dict[str, str], sizes: Sequence[int], rounds: int, see
             "feed of comments": f"{address}/feed.xml",
         }
         for what, path in pages.items():
-            yield _cost(app, what, size, "comments", partial(stranger.get, path), rounds)
+            yield Asked(app, what, size, "comments", partial(stranger.get, path))
         words = (f"Said at the end, for the {number}. time." for number in numbers)
         post = partial(_post_reply, author, slug, words, last)
-        yield _cost(app, "posting, and where to", size, "comments", post, rounds)
+        yield Asked(app, "posting, and where to", size, "comments", post)
 
 
-def _sites(environ: dict[str, str], sizes: Sequence[int], rounds: int, _seed: int) -> Iterator[Cost]:
-    app = create_app(read_settings(environ))
-    with app.app_context():
-        upgrade()
-    made, stranger = 0, app.test_client(use_cookies=False)
+def _sites(new_site: Callable[[], dict[str, str]], sizes: Sequence[int], _seed: int) -> Iterator[Asked]:
     for size in sizes:
-        _add_essays(app, made, size)
-        made, first_year = size, _published_at(size - 1, clock.now()).year
+        app = create_app(read_settings(new_site()))
+        with app.app_context():
+            upgrade()
+        _add_essays(app, size)
+        stranger, first_year = app.test_client(use_cookies=False), _published_at(size - 1, clock.now()).year
         pages = {
             "home": "/",
             "home, last page": _last_page("/", size, 30),
@@ -143,23 +161,34 @@ def _sites(environ: dict[str, str], sizes: Sequence[int], rounds: int, _seed: in
             "sitemap, of essays": "/sitemap/essays-1.xml",
         }
         for what, path in pages.items():
-            yield _cost(app, what, size, "essays", partial(stranger.get, path), rounds)
+            yield Asked(app, what, size, "essays", partial(stranger.get, path))
 
 
-def _cost(app: Flask, what: str, size: int, of: str, ask: Callable[[], TestResponse], rounds: int) -> Cost:
-    """Ask a few times, each time with another version of every discussion, so that nothing that is kept will do."""
-    times = []
-    _grow_versions(app)
-    with statements(app) as sent:
-        answer = ask()
+def _in_turn(asked: Sequence[Asked], rounds: int) -> Iterator[Cost]:
+    """Ask a few times, all sizes in each round, so that the machine is the same for them."""
+    for what in dict.fromkeys(one.what for one in asked):
+        sizes = [one for one in asked if one.what == what]
+        answers = [_counted(one) for one in sizes]
+        times = [[_timed(one) for one in sizes] for _ in range(rounds)]
+        for one, (sent, body), took in zip(sizes, answers, zip(*times, strict=True), strict=True):
+            yield Cost(one.what, one.size, one.of, took, sent, len(body), len(gzip.compress(body, 6)))
+
+
+def _counted(asked: Asked) -> tuple[int, bytes]:
+    _grow_versions(asked.app)
+    with statements(asked.app) as sent:
+        answer = asked.ask()
     if answer.status_code not in (200, 303):
-        raise RuntimeError(f"{what} at {size}: {answer.status}")
-    for _ in range(rounds):
-        _grow_versions(app)
-        began = time.perf_counter()
-        ask()
-        times.append(1_000 * (time.perf_counter() - began))
-    return Cost(what, size, of, times, len(sent), len(answer.data), len(gzip.compress(answer.data, 6)))
+        raise RuntimeError(f"{asked.what} at {asked.size}: {answer.status}")
+    return len(sent), answer.data
+
+
+def _timed(asked: Asked) -> float:
+    """Ask with another version of every discussion, so that nothing that is kept will do; return milliseconds."""
+    _grow_versions(asked.app)
+    began = time.perf_counter()
+    asked.ask()
+    return 1_000 * (time.perf_counter() - began)
 
 
 def _growth(found: Sequence[Cost]) -> Iterator[Figure]:
@@ -169,8 +198,11 @@ def _growth(found: Sequence[Cost]) -> Iterator[Figure]:
         largest = sizes[max(sizes)]
         if FULL_AT in sizes and largest.size > FULL_AT:
             full, words = sizes[FULL_AT], f"{what}: {largest.size:,} ÷ {FULL_AT:,} {of}"
+            times = [many / few for many, few in zip(largest.times, full.times, strict=True)]
             detail = f"{largest.milliseconds:,.1f} ms ÷ {full.milliseconds:,.1f} ms"
-            yield Figure("9", words, largest.milliseconds / full.milliseconds, "times", FLAT, detail=detail)
+            yield Figure(
+                "9", words, statistics.median(times), "times", FLAT, False, min(times), max(times), detail
+            )
 
 
 def _grow_versions(app: Flask) -> None:
@@ -199,18 +231,16 @@ def _post_reply(author: Visitor, slug: str, words: Iterator[str], answered: int)
     return author.comment(slug, next(words), answered)
 
 
-def _add_essays(app: Flask, since: int, until: int) -> None:
+def _add_essays(app: Flask, how_many: int) -> None:
     """Put short essays straight into the database, one for each hour back in time, each with a comment since."""
     now = clock.now()
     with app.app_context():
-        author_id = db.session.scalar(select(User.id).limit(1))
-        if author_id is None:
-            writer = User(name="Ada", email="ada@mail.example", role=Role.AUTHOR, created_at=now)
-            db.session.add(writer)
-            db.session.flush()
-            author_id = writer.id
-        for first in range(since, until, AT_ONCE):
-            numbers = range(first, min(first + AT_ONCE, until))
+        writer = User(name="Ada", email="ada@mail.example", role=Role.AUTHOR, created_at=now)
+        db.session.add(writer)
+        db.session.flush()
+        author_id = writer.id
+        for first in range(0, how_many, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, how_many))
             db.session.execute(insert(Essay), [_essay(number, author_id, now) for number in numbers])
             slugs = [{"slug": f"essay-{number}", "essay_id": number + 1} for number in numbers]
             db.session.execute(insert(EssayAddress), slugs)
