@@ -19,8 +19,8 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 LAST_BLOCK = b"\x03\x00"
 """An empty block that says that it is the last one."""
 
-LEVEL = 6
-"""Of zlib's nine; more takes longer for next to nothing."""
+LEVEL = 4
+"""Of nine: 6 takes nearly twice as long for 6 % fewer bytes, and readers wait for it whenever somebody comments."""
 
 BLOCK = struct.Struct("<BHH")
 """What stands before bytes as they are: not the last block, its length, and the length's complement."""

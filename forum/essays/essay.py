@@ -169,8 +169,8 @@ class Essay(Base):
         """Return what the essay says, as it was typed."""
         return EssayWords(self.title, self.subtitle, self.source)
 
-    def as_article(self, site_url: str) -> dict[str, Any]:
-        """Return the essay as a schema.org Article, of whose text only the summary is told."""
+    def as_article(self, site_url: str, comments: object) -> dict[str, Any]:
+        """Return the essay as a schema.org Article, of whose text only the summary is told; `comments` counts them."""
         author = {"@type": "Person", "name": self.author.name, "url": f"{site_url}/authors/{self.author_id}"}
         article = {
             "@context": "https://schema.org",
@@ -181,7 +181,7 @@ class Essay(Base):
             "author": author,
             "dateModified": self.updated_at.isoformat(),
             "isAccessibleForFree": self.access == Access.PUBLIC,
-            "commentCount": self.visible_comments,
+            "commentCount": comments,
         }
         if self.published_at is not None:
             article["datePublished"] = self.published_at.isoformat()

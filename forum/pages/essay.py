@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from flask import Blueprint, abort, current_app, jsonify, redirect, request
-from markupsafe import Markup
 
 from forum import clock
 from forum.accounts.user import User
@@ -25,6 +24,7 @@ from forum.pages.shared import (
     essay_html,
     no_threads,
     order_of,
+    put_in,
 )
 from forum.pages.viewer import remember
 from forum.site.settings import site_settings
@@ -58,8 +58,8 @@ def essay_page(slug: str) -> Answer:
     threads = pages.threads(versions, view) if Act.READ in may else no_threads(essay, now)
     if view.number > threads.count:
         abort(404)
-    thread = Markup(threads.html(own_parts(user, essay, threads.ids, may)))  # noqa: S704
-    return _page_for(user, essay, may, view, threads, thread, now)
+    page = _page_for(user, essay, may, view, threads, now)
+    return put_in(page, threads, own_parts(user, essay, threads.ids, may))
 
 
 def kept_pages() -> Pages:
@@ -102,7 +102,6 @@ def _page_for(
     may: frozenset[Act],
     view: View,
     threads: Threads,
-    thread: Markup,
     now: datetime,
 ) -> str:
     """Render the page for one viewer alone, around threads that are everybody's."""
@@ -112,7 +111,6 @@ def _page_for(
         now,
         view,
         threads,
-        thread,
         may=may,
         refusal=refusal,
         gate=gate_before(essay, user, now),

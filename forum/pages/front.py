@@ -233,6 +233,7 @@ class Front:
             FORM_TOKEN: new_form_token(),
             NAME: str(escape(visit.name)),
             UNREAD: self._unread(visit.unread),
+            **threads.said,
         }
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):

@@ -6,18 +6,18 @@ of the one who happened to come first can be in what the next one gets. What dif
 """
 
 import json
+import pickle
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import brotli
 from flask import Flask, abort, current_app, g, has_request_context, render_template
-from markupsafe import Markup
 from sqlalchemy import bindparam, select
 
 from forum import clock
@@ -39,6 +39,9 @@ from forum.site.settings import Setting, site_settings
 from forum.stitching import Segment, compressed, gzip_of
 from forum.text.markdown import MAX_CHARACTERS
 
+NOT_AROUND = {"source", "html", "preview_html", "toc", "thread_version", "visible_comments", "commented_at"}
+"""Columns of an essay that its version is of, or that only its threads and their number show."""
+
 ORDERS = frozenset(order.value for order in Order)
 
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
@@ -58,10 +61,13 @@ MOST_SEGMENTS = 400
 SEGMENT_BYTES = 1_000
 """What a segment takes beside its compressed bytes."""
 
-CSRF, FORM_TOKEN, NAME, UNREAD, THREADS = (
-    f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "threads")
+CSRF, FORM_TOKEN, NAME, UNREAD, COMMENTS, THREADS = (
+    f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "comments", "threads")
 )
-SLOTS = (CSRF, FORM_TOKEN, NAME, UNREAD, THREADS)
+COUNT = f'"slot-{NONCE}-count-"'
+"""In JSON, where a text that is a slot becomes a number."""
+
+SLOTS = (COUNT, CSRF, FORM_TOKEN, NAME, UNREAD, COMMENTS, THREADS)
 """What stands in a kept page where something is filled in."""
 
 
@@ -231,7 +237,12 @@ class Threads:
     """The beginning of the list, then each thread, then its end."""
     ids: list[int]
     count: int
+    """Of the pages of the discussion."""
     has_picks: bool
+    visible: int
+    """How many comments everybody sees in the whole discussion."""
+    around: bytes
+    """What is another one when something else is that the page says around its threads."""
     validity: Validity
     _segments: dict[tuple[int, int, int, int | None], Segment] = field(default_factory=dict)
 
@@ -239,6 +250,11 @@ class Threads:
     def size(self) -> int:
         """Return about what it takes with its segments, which cover it up to five times at a fifth of its size."""
         return 2_000 + 2 * sum(len(leaf.html) for leaf in self.leaves) + 2 * SEGMENT_BYTES * len(self.leaves)
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Return what the page says of the number of comments, for the slots."""
+        return {COUNT: str(self.visible), COMMENTS: f"{self.visible:,} comment{'s' * (self.visible != 1)}"}
 
     @cached_property
     def comment_ids(self) -> frozenset[int]:
@@ -364,12 +380,24 @@ class Pages:
         return self._current(key, lambda: self._from_any_worker(key, versions, view))
 
     def frame(
-        self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
+        self,
+        versions: Versions,
+        view: View,
+        audience: Audience | None,
+        habits: Habits | None,
+        threads: Threads,
     ) -> Frame:
-        """Return what stands around threads for an audience."""
-        key = ("frame", versions, view, audience, habits, threads.validity.since)
+        """Return what is around threads for an audience, None for strangers; most new comments leave it as it is."""
+        state = (
+            versions.essay_id,
+            versions.essay,
+            versions.site,
+            threads.count,
+            threads.has_picks,
+            threads.around,
+        )
         return self.cache.find_or_make(
-            key,
+            ("frame", state, view, audience, habits),
             lambda: self._for_nobody(
                 versions, lambda essay: _render_frame(essay, view, audience, habits, threads)
             ),
@@ -419,9 +447,14 @@ class Pages:
         threads = self.threads(versions, view) if Act.READ in may else no_threads(essay, now)
         if view.number > threads.count:
             abort(404)
-        refusal, gate = why_no_stranger(essay, now), gate_before(essay, None, now)
-        thread = Markup(threads.html({}))  # noqa: S704  # by our templates, sanitised at writing
-        html = essay_html(essay, now, view, threads, thread, may=may, refusal=refusal, gate=gate)
+        gate = gate_before(essay, None, now)
+        if Act.READ in may and gate is None:
+            frame = self.frame(versions, view, None, None, threads)
+            html = filled(frame.parts, threads.said, threads, {})
+        else:
+            refusal = why_no_stranger(essay, now)
+            html = essay_html(essay, now, view, threads, may=may, refusal=refusal, gate=gate)
+            html = put_in(html, threads, {})
         return Page(html.encode(), threads.validity, self._exchange)
 
     def _render_threads(self, essay: Essay, versions: Versions, view: View) -> Threads:
@@ -431,7 +464,15 @@ class Pages:
         if view.number > page.count:
             abort(404)
         validity = _validity(essay, now, has_lost=page.has_lost)
-        return Threads(self._leaves(essay, page), page.ids(), page.count, page.has_picks, validity)
+        return Threads(
+            self._leaves(essay, page),
+            page.ids(),
+            page.count,
+            page.has_picks,
+            essay.visible_comments,
+            _around(essay, now),
+            validity,
+        )
 
     def _leaves(self, essay: Essay, page: ThreadPage) -> list[Leaf]:
         """Return a page's threads, each by itself, with the lines where others were moved away in their places."""
@@ -470,16 +511,21 @@ class Pages:
             )
 
 
-def _render_frame(essay: Essay, view: View, audience: Audience, habits: Habits, threads: Threads) -> Frame:
+def _render_frame(
+    essay: Essay, view: View, audience: Audience | None, habits: Habits | None, threads: Threads
+) -> Frame:
     now = clock.now()
+    refusal = why_no_stranger(essay, now)
+    if audience is None or habits is None:
+        may = rights(None, essay, None, now)
+        return Frame(essay_html(essay, now, view, threads, may=may, refusal=refusal, gate=None))
     html = essay_html(
         essay,
         now,
         view,
         threads,
-        THREADS,
         may=audience.may,
-        refusal=None if Act.COMMENT in audience.may else why_no_stranger(essay, now),
+        refusal=None if Act.COMMENT in audience.may else refusal,
         gate=None,
         form_token=FORM_TOKEN,
         may_edit=audience.may_edit,
@@ -500,7 +546,6 @@ def essay_html(
     now: datetime,
     view: View,
     threads: Threads,
-    thread: str,
     *,
     may: frozenset[Act],
     refusal: str | None,
@@ -508,7 +553,10 @@ def essay_html(
     form_token: str = "",
     **facts: object,
 ) -> str:
-    """Render the page around its threads. Strangers have no form token; `facts` is what others are told besides."""
+    """Render the page around its threads, which have slots in it, and so has their number.
+
+    Strangers have no form token; `facts` is what others are told besides.
+    """
     order = Order.OLDEST if view.order == Order.PICKS and not threads.has_picks else view.order
     form = CommentForm(formdata=None)
     form.form_token.data = form_token
@@ -516,7 +564,9 @@ def essay_html(
         "pages/essay.html",
         essay=essay,
         now=now,
-        thread=thread,
+        thread=THREADS,
+        comments=COMMENTS,
+        comment_count=COUNT.strip('"'),
         may=may,
         refusal=refusal,
         whole=Act.READ in may,
@@ -542,7 +592,13 @@ def order_of(given: str | None) -> Order:
 
 def no_threads(essay: Essay, now: datetime) -> Threads:
     """Return what who may not read the discussion gets in its place."""
-    return Threads([], [], 1, has_picks=False, validity=_validity(essay, now, has_lost=False))
+    validity = _validity(essay, now, has_lost=False)
+    return Threads([], [], 1, False, essay.visible_comments, _around(essay, now), validity)
+
+
+def put_in(html: str, threads: Threads, own: OwnParts) -> str:
+    """Return a page that was rendered for one viewer alone with its threads, and their number, in their slots."""
+    return filled(Frame(html).parts, threads.said, threads, own)
 
 
 def filled(parts: Iterable[str], values: Mapping[str, str], threads: Threads, own: OwnParts) -> str:
@@ -585,6 +641,16 @@ def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:
     ).all()
     appear = [row.published_at for row in rows if row.published_at is not None and row.published_at > now]
     return Validity(now, min([until, *appear]), frozenset(Other(*row[:3]) for row in rows))
+
+
+def _around(essay: Essay, now: datetime) -> bytes:
+    """Return a digest of what is said around the threads, but for what the essay's own version is of."""
+    values = [
+        getattr(essay, column.key) for column in Essay.__table__.columns if column.key not in NOT_AROUND
+    ]
+    closing, several = closing_of(essay, now), min(essay.visible_comments, 2)
+    said = (values, essay.author.name, essay.is_published(now), closing, several)
+    return blake2b(pickle.dumps(said, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
 
 
 def _address(essay: Essay, order: Order, page: int) -> str:
