@@ -4,6 +4,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
 from flask import Blueprint, abort, render_template, request
 from sqlalchemy import select
+from sqlalchemy.orm import lazyload
 
 from forum import clock
 from forum.accounts.user import User
@@ -107,7 +108,7 @@ def tagged(tag: str) -> str:
         abort(404)
     those = has_tag(tag, of_many=counted.is_more)
     page = _asked_for(EssayList(f"/tags/{tag}", now, fits=those))
-    label = next((one.label for one in page.essays[0].tags if one.slug == tag), tag)
+    label = next((one.label for essay in page.essays for one in essay.tags if one.slug == tag), tag)
     return render_template(
         "pages/tag.html", label=label, years=by_year(page.essays), counted=counted, page=page
     )
@@ -138,4 +139,4 @@ def _discussed(now: datetime) -> list[Essay]:
     """Return the essays with the latest comments, most recent first."""
     recent = (Essay.commented_at > now - ACTIVE_FOR) & (Essay.visible_comments > 0)
     found = select(Essay).where(Essay.published(now), recent).order_by(Essay.commented_at.desc())
-    return list(db.session.scalars(without_text(found.limit(MOST_ACTIVE))))
+    return list(db.session.scalars(without_text(found.limit(MOST_ACTIVE)).options(lazyload(Essay.tags))))
