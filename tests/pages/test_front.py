@@ -4,6 +4,7 @@ import gzip
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
-from forum.pages.shared import Count, Frame, Leaf, Page, Pages, Threads, Versions, View
+from forum.pages.shared import Count, Frame, Leaf, Other, Page, Pages, Threads, Versions, View
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -178,6 +179,17 @@ def test_many_who_come_at_once_wait_for_one_rendering(app: Flask, cast: Cast) ->
     assert len({id(page) for page in pages}) == 1
 
 
+def test_a_page_that_another_worker_made_is_the_same_and_holds_as_long(app: Flask, cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "One comment.")
+    essay = cast.read(Essay, cast.essay_id)
+    made = kept(app).stranger(
+        Versions(essay.id, essay.version, essay.thread_version, ""), View(Order.OLDEST, 1)
+    )
+    made.validity = replace(made.validity, others=frozenset({Other(7, 1, 9), Other(8, 2, 3)}))
+    taken = Page.unpacked(made.packed(), made.exchange)
+    assert (taken.html, taken.validity, taken.etag) == (made.html, made.validity, made.etag)
+
+
 def test_a_discussion_that_a_rule_closes_is_shown_closed_from_that_moment_on(cast: Cast) -> None:
     with cast.app.test_request_context():
         change_setting("rules", {"close-age": {"on": True, "days": 10, "note": "Ten days are enough."}})
@@ -269,7 +281,9 @@ def test_a_connection_that_was_cut_is_opened_anew(cast: Cast) -> None:
 
 
 def _texts(app: Flask) -> list[str]:
-    texts = []
+    front: Any = app.wsgi_app
+    repeats = [body for repeat in front._repeats[1].values() for body in repeat.body]
+    texts = [body.decode() for body in repeats]  # asked for without packing
     for part in kept(app).cache.parts():
         if isinstance(part, Page):
             texts.append(part.html.decode())
