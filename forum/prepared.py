@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import Executable
 
-from forum.database import Base, as_read, db
+from forum.database import Base, as_read, commit_and_keep, db
 from forum.rawreads import RawStatement
 
 Row = Mapping[str, Any]
@@ -36,13 +36,15 @@ class Prepared:
             waiting.append(call)
 
     def rows(self, **given: Any) -> "Rows":
-        """Return its rows. Raises: what SQLAlchemy raises."""
+        """Return its rows; in together() after what waits. Raises: what SQLAlchemy raises."""
         connection = _connection()
         known = self._on(connection)
-        cursor = _run(connection, known.call(given))
-        found = Rows(known, cursor.fetchall())
-        cursor.close()
-        return found
+        call = known.call(given)
+        if connection.info.get(WAITING):
+            with _pipeline(connection):
+                _run_waiting(connection)
+                return Rows(known, _fetched(_run(connection, call)))
+        return Rows(known, _fetched(_run(connection, call)))
 
     def _on(self, connection: Connection) -> "_Known":
         """Return it as it is on the database of a connection."""
@@ -94,26 +96,56 @@ class Part:
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Let PostgreSQL take what is run in here at its end, one after the other, and be waited for once.
+def together(*, commits: bool = False) -> Iterator[None]:
+    """Let PostgreSQL take what is run in here one after the other and be waited for once, at the end or for rows.
 
-    Whatever asks for rows meanwhile does not see it yet. Raises: what SQLAlchemy raises.
+    Other statements meanwhile, of the ORM for instance, come before what waits: see send_waiting(). With `commits`
+    the transaction is committed at the end; rows keep what was read of them. Raises: what SQLAlchemy raises.
     """
     connection = _connection()
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name == "sqlite" or WAITING in connection.info:
         yield
-        return
-    waiting = connection.info[WAITING] = []
-    try:
-        yield
-    finally:
-        del connection.info[WAITING]
+    else:
+        connection.info[WAITING] = []
+        try:
+            yield
+            if commits:
+                connection.info[WAITING].append(("COMMIT", None))
+            send_waiting()
+        finally:
+            del connection.info[WAITING]
+    if commits:
+        commit_and_keep()
+
+
+def send_waiting() -> None:
+    """Do what waits in together(), for something that follows it. Raises: what SQLAlchemy raises."""
+    connection = _connection()
+    if connection.info.get(WAITING):
+        with _pipeline(connection):
+            _run_waiting(connection)
+
+
+def _run_waiting(connection: Connection) -> None:
+    waiting: list[Call] = connection.info[WAITING]
+    for call in waiting:
+        _run(connection, call).close()
+    waiting.clear()
+
+
+def _fetched(cursor: Any) -> Sequence[Sequence[Any]]:
+    rows: Sequence[Sequence[Any]] = cursor.fetchall()
+    cursor.close()
+    return rows
+
+
+@contextmanager
+def _pipeline(connection: Connection) -> Iterator[None]:
     driver: Any = connection.connection.driver_connection
     errors: Any = connection.dialect.dbapi
     try:
         with driver.pipeline():
-            for call in waiting:
-                _run(connection, call).close()
+            yield
     except errors.Error as error:
         raise DBAPIError.instance(None, None, error, errors.Error) from error
 

@@ -152,28 +152,30 @@ def _person_of(token: str) -> User | None:
     locks = g.pop("locks", None)
     if locks is None:
         row = current_session()
-        return None if row is None else _person_in(row, row.user, token)
+        return _person_in(row.user, token, row.id, row.created_at, row.last_seen_at) if row else None
     others, values = locks
-    people, sessions, periods = _parts()
+    people, session, periods = _parts()
     g.locked = []  # as long as the request lasts, so that what refers to these people finds them
     found = None
     for one in _locking(others).rows(token_hash=token_digest(token), **values):
         user = people.of(one)
         set_committed_value(user, "subscription", periods.of(one))
         g.locked.append(user)
-        if (row := sessions.of(one)) is not None:
-            set_committed_value(row, "user", user)
-            found = _person_in(row, user, token)
+        mine = session.values(one)
+        if mine["id"] is not None:
+            found = _person_in(user, token, mine["id"], mine["created_at"], mine["last_seen_at"])
     return found
 
 
-def _person_in(row: Session, user: User, token: str) -> User | None:
+def _person_in(
+    user: User, token: str, session_id: int, created_at: datetime, last_seen_at: datetime
+) -> User | None:
     """Return the person of a session that still opens something, and note now and then that it is in use."""
     now = clock.now()
-    if not row.is_alive(now):
+    if not is_alive(created_at, last_seen_at, now, is_staff=user.may_moderate):
         return None
-    if now - row.last_seen_at > SEEN_EVERY:
-        _touch(row, now)
+    if now - last_seen_at > SEEN_EVERY:
+        _touch(session_id, now)
     user.session_token = token
     return user
 
@@ -181,7 +183,8 @@ def _person_in(row: Session, user: User, token: str) -> User | None:
 @cache
 def _parts() -> tuple[Part, Part, Part]:
     """Return what is read of a person, of their session and of their period."""
-    return Part(User), Part(Session), Part(User.subscription.property.mapper.class_)
+    session = Part(Session, Session.id, Session.created_at, Session.last_seen_at)
+    return Part(User), session, Part(User.subscription.property.mapper.class_)
 
 
 @cache
@@ -209,9 +212,9 @@ def _delete_row(token: str) -> None:
     db.session.execute(delete(Session).where(Session.token_hash == token_digest(token)))
 
 
-def _touch(row: Session, now: datetime) -> None:
+def _touch(session_id: int, now: datetime) -> None:
     """Note that the session is in use; a reading request does it in a transaction of its own."""
-    seen = update(Session).where(Session.id == row.id).values(last_seen_at=now)
+    seen = update(Session).where(Session.id == session_id).values(last_seen_at=now)
     if request.method in READING or is_reading_first():
         with db.engine.begin() as connection:
             connection.execute(seen)

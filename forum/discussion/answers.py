@@ -132,7 +132,9 @@ def posted(comment: Comment, essay: Essay) -> Answer:
 
 def forget_draft(comment: Comment, essay: Essay) -> None:
     """Let the browser's next page forget what it kept of a comment while it was written."""
-    session["posted_draft"] = f"{essay.slug}:{comment.answers_id}" if comment.answers_id else essay.slug
+    draft = f"{essay.slug}:{comment.answers_id}" if comment.answers_id else essay.slug
+    if session.get("posted_draft") != draft:  # a session that stays as it is need not be signed again
+        session["posted_draft"] = draft
 
 
 def posted_words(comment: Comment, essay: Essay) -> str:

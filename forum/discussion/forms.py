@@ -1,5 +1,7 @@
 """What readers send: a comment, an edit, a report, an appeal."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wtforms import HiddenField, IntegerField, RadioField, TextAreaField
@@ -31,23 +33,26 @@ class WordsForm(Form):
             return None
 
 
+def _parent(given: str | None) -> str:
+    return one_line(given)[:20]
+
+
+def _parent_seen(given: str | None) -> str:
+    return one_line(given)[:40]
+
+
+def _token(given: str | None) -> str | None:
+    return one_line(given)[:64] or None
+
+
 class CommentForm(WordsForm, WishesForm):
     """A new comment. One `form_token` is one comment, however often it is sent. Only strangers name themselves."""
 
     name = name_field(optional=True)
     email = address_field(is_new=True)
-    parent_id = HiddenField(filters=[lambda value: one_line(value)[:20]])
-    parent_seen = HiddenField(filters=[lambda value: one_line(value)[:40]])
-    form_token = HiddenField(filters=[lambda value: one_line(value)[:64] or None])
-
-    @property
-    def seen(self) -> int | None:
-        """Return the number of the answered comment's wording that stood on the page of the form, as it says itself.
-
-        A script may have moved the form to another comment since: the field names the one that it is about.
-        """
-        row_id, _, number = (self.parent_seen.data or "").partition(":")
-        return row_number(number) if row_id and row_id == self.parent_id.data else None
+    parent_id = HiddenField(filters=[_parent])
+    parent_seen = HiddenField(filters=[_parent_seen])
+    form_token = HiddenField(filters=[_token])
 
     @property
     def names_writer(self) -> bool:
@@ -57,6 +62,53 @@ class CommentForm(WordsForm, WishesForm):
     def check_writer(self) -> bool:
         """Tell whether name and address are valid, with the reasons beside the fields where they are not."""
         return all([self.name.validate(self), self.email.validate(self)])
+
+
+@dataclass
+class SentComment:
+    """What was sent in a comment's form. The form, with all that a page shows of it, is made where it is shown."""
+
+    body: str
+    parent_id: str
+    parent_seen: str
+    form_token: str | None
+    problem: str = ""
+    """Why the words cannot be taken."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> "SentComment":
+        """Return what was sent, by the same filters as the form's."""
+        return cls(
+            normalise(given.get("body")),
+            _parent(given.get("parent_id")),
+            _parent_seen(given.get("parent_seen")),
+            _token(given.get("form_token")),
+        )
+
+    @property
+    def seen(self) -> int | None:
+        """Return the number of the answered comment's wording that stood on the page of the form, as it says itself.
+
+        A script may have moved the form to another comment since: the field names the one that it is about.
+        """
+        row_id, _, number = self.parent_seen.partition(":")
+        return row_number(number) if row_id and row_id == self.parent_id else None
+
+    def render_words(self) -> Rendered | None:
+        """Return the words rendered, or None where they cannot be taken; the form says why."""
+        try:
+            return render_comment(self.body)
+        except Rejected as refusal:
+            self.problem = str(refusal)
+            return None
+
+    def form(self) -> CommentForm:
+        """Return the form with what was sent in it."""
+        form = CommentForm()
+        form.parent_id.data, form.form_token.data = self.parent_id, self.form_token
+        if self.problem:
+            form.body.errors = [self.problem]
+        return form
 
 
 class EditForm(WordsForm):

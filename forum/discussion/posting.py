@@ -25,7 +25,7 @@ from sqlalchemy.orm.util import identity_key
 
 from forum import clock
 from forum.accounts.user import User, lock_users
-from forum.database import Base, as_read, db, insert_unless_there, table_of
+from forum.database import Base, as_read, db, insert_unless_there, is_sqlite, table_of
 from forum.discussion.accepting import accept
 from forum.discussion.before import Before, read_before
 from forum.discussion.change import Watch
@@ -93,13 +93,20 @@ def posted_before(author: User, form_token: str) -> Comment | None:
     return db.session.scalar(select(Comment).where(mine))
 
 
-def lock_essay_at(slug: str) -> Essay | None:
-    """Take the lock of an essay's discussion and return the essay; people are locked before, as lock_discussion() does.
-
-    Its texts, its tags and its author are read when somebody asks for them.
-    """
+def essay_at(slug: str) -> Essay | None:
+    """Return an essay without its texts, its tags and its author, which are read when somebody asks for them."""
     rows = _ESSAY_AT.rows(slug=slug)
     return _light_essay().of(rows[0]) if rows else None
+
+
+def hold_discussion(essay: Essay) -> None:
+    """Take the lock of an essay's discussion; people are locked before, as lock_discussion() does.
+
+    What was read of the essay stays as it was: read_before() brings it up to date. Nothing to do on SQLite, where
+    the turn to write is the lock.
+    """
+    if not is_sqlite():
+        _HOLDING.run(row_id=essay.id)
 
 
 def first_wording(comment: Comment) -> CommentRevision:
@@ -477,11 +484,15 @@ def _light_essay() -> Part:
 
 
 def _essay_at() -> Select[Any]:
-    found = select(*_light_essay().columns).where(Essay.slug == bindparam("slug"))
-    return found.with_for_update(of=Essay, key_share=True)
+    return select(*_light_essay().columns).where(Essay.slug == bindparam("slug"))
+
+
+def _holding() -> Select[int]:
+    return select(Essay.id).where(Essay.id == bindparam("row_id")).with_for_update(key_share=True)
 
 
 _ESSAY_AT = Prepared(_essay_at)
+_HOLDING = Prepared(_holding)
 
 
 def _lock_essay(essay_id: int) -> None:

@@ -15,7 +15,7 @@ from forum.accounts.session import forget_person, lock_person
 from forum.accounts.signals import renamed, signed_in, support_shown, words_asked
 from forum.accounts.user import Standing, User
 from forum.accounts.views import asked, limit_mails
-from forum.database import begin_to_write, commit_and_keep, db, read_first
+from forum.database import begin_to_write, db, read_first
 from forum.discussion.answers import (
     Answer,
     as_json,
@@ -31,16 +31,17 @@ from forum.discussion.answers import (
 )
 from forum.discussion.before import read_before
 from forum.discussion.comment import Cause, Comment
-from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, row_number
+from forum.discussion.forms import AppealForm, CommentForm, EditForm, ReportForm, SentComment, row_number
 from forum.discussion.kept import find_kept, keep_comment, post_kept, words_kept
 from forum.discussion.posting import (
     WRITER,
     appeal_decision,
     bump_threads_that_name,
     edit_comment,
+    essay_at,
     first_wording,
+    hold_discussion,
     lock_comment,
-    lock_essay_at,
     post_comment,
     posted_before,
     toggle_reaction,
@@ -53,6 +54,7 @@ from forum.discussion.screening import Refused
 from forum.essays.essay import Essay, find_essay
 from forum.limits import limit
 from forum.notifications.follow import is_following, toggle_follow
+from forum.prepared import send_waiting, together
 from forum.text.markdown import Rendered
 from forum.web import (
     csrf,
@@ -86,25 +88,26 @@ support_shown.connect(bump_threads_that_name)
 @blueprint.post("/essays/<slug>/comments")
 def post(slug: str) -> Answer:
     """Post a comment; a stranger's words are kept until they have confirmed their address, or signed in."""
-    form = CommentForm()
-    words = form.render_words()
+    sent = SentComment.of(request.form)
+    words = sent.render_words()
     is_posted = words is not None and "preview" not in request.form
     if is_posted:
         read_first()
-    user = lock_person(WRITER, comment_id=row_number(form.parent_id.data)) if is_posted else person()
-    essay = require_found(_essay_for(slug, is_locked=user is not None and is_posted))
+    user = lock_person(WRITER, comment_id=row_number(sent.parent_id)) if is_posted else person()
+    essay = require_found(_essay_for(slug, is_light=user is not None and is_posted))
     if user is not None:
         csrf.protect()
+        if words is not None and is_posted:
+            return _post(sent, essay, user, words)
     has_account = "sign_in" in request.form
-    if user is None and has_account and not form.body.data:
+    if user is None and has_account and not sent.body:
         return redirect(f"/sign-in?next={essay.path}", 303)
-    if words is not None and "preview" in request.form:
+    form = sent.form()
+    if words is not None and not is_posted:
         return compose(form, essay, 200, preview_html=words.html)
     joins = user is None and form.names_writer and not has_account
     if (joins and not form.check_writer()) or words is None:
         return compose(form, essay, 422)
-    if user is not None:
-        return _post(form, essay, user, words)
     return _keep(form, essay, joins=joins and not is_from_elsewhere())
 
 
@@ -209,44 +212,48 @@ def follow(slug: str) -> Answer:
     return redirect(safe_path(request.form.get("next"), otherwise=f"{essay.path}#discussion"), 303)
 
 
-def _post(form: CommentForm, essay: Essay, user: User, words: Rendered) -> Answer:
-    form_token = form.form_token.data or new_form_token()
+def _post(sent: SentComment, essay: Essay, user: User, words: Rendered) -> Answer:
+    form_token = sent.form_token or new_form_token()
     begin_to_write()
-    parent = _parent(form, essay)
-    before = read_before(user, essay, words.source, form_token, parent)
+    with together():
+        hold_discussion(essay)
+        parent = _parent(sent.parent_id, essay)
+        before = read_before(user, essay, words.source, form_token, parent)
     if not before.is_signed_in:
         forget_person()
-        return _keep(form, require_found(essay if essay.may_see(None, clock.now()) else None), joins=False)
+        return _keep(
+            sent.form(), require_found(essay if essay.may_see(None, clock.now()) else None), joins=False
+        )
     if before.posted_id is not None:
-        return _posted_before(db.session.get_one(Comment, before.posted_id), form, essay, words)
-    if form.parent_id.data and parent is None:
-        form.parent_id.data = ""
-        return compose(form, essay, 422, [NOT_HERE])
+        return _posted_before(db.session.get_one(Comment, before.posted_id), sent, essay, words)
+    if sent.parent_id and parent is None:
+        sent.parent_id = ""
+        return compose(sent.form(), essay, 422, [NOT_HERE])
     may = rights(user, essay, parent, clock.now())
     if parent is not None and Act.REPLY not in may and Act.COMMENT in may:
-        form.parent_id.data = ""
+        sent.parent_id = ""
         closed = why_thread_closed(parent)
-        return compose(form, essay, 409, [f"{closed} {INSTEAD}" if closed else REMOVED])
+        return compose(sent.form(), essay, 409, [f"{closed} {INSTEAD}" if closed else REMOVED])
     if (Act.REPLY if parent else Act.COMMENT) not in may:
         why = why_thread_closed(parent) or why_not(user, essay, clock.now())
-        return compose(form, essay, 403, [why])
+        return compose(sent.form(), essay, 403, [why])
     try:
-        comment = post_comment(user, essay, words, form_token, parent, seen=form.seen, before=before)
-        commit_and_keep()
+        with together(commits=True):
+            comment = post_comment(user, essay, words, form_token, parent, seen=sent.seen, before=before)
     except Refused as refusal:
-        return compose(form, essay, 429, [str(refusal)], retry_after=refusal.retry_after)
+        return compose(sent.form(), essay, 429, [str(refusal)], retry_after=refusal.retry_after)
     except IntegrityError:  # the same form arrived twice at once, and the other one was first
         db.session.rollback()
         comment = require_found(posted_before(user, form_token))
     return posted(comment, essay)
 
 
-def _posted_before(earlier: Comment, form: CommentForm, essay: Essay, words: Rendered) -> Answer:
+def _posted_before(earlier: Comment, sent: SentComment, essay: Essay, words: Rendered) -> Answer:
     """Answer a form that was sent before: the same words are the same comment, others must not be lost."""
     if earlier.essay_id == essay.id and first_wording(earlier).source == words.source:
         return posted(earlier, essay)
-    form.form_token.data = new_form_token()
-    return compose(form, essay, 409, [SENT_BEFORE])
+    sent.form_token = new_form_token()
+    return compose(sent.form(), essay, 409, [SENT_BEFORE])
 
 
 def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
@@ -255,7 +262,7 @@ def _keep(form: CommentForm, essay: Essay, *, joins: bool) -> Answer:
     That a discussion is over is said at once.
     """
     begin_to_write()
-    parent = _parent(form, essay)
+    parent = _parent(form.parent_id.data, essay)
     if sentence := why_nobody(essay, clock.now()) or why_thread_closed(parent):
         return compose(form, essay, 403, [sentence])
     limit("keep", visitor_key(), KEPT_AN_HOUR, timedelta(hours=1))
@@ -282,13 +289,12 @@ def _ask_to_confirm(form: CommentForm, essay: Essay, kept: str) -> Answer:
     return answer
 
 
-def _parent(form: CommentForm, essay: Essay) -> Comment | None:
+def _parent(given: str | None, essay: Essay) -> Comment | None:
     """Return the comment that is answered, locked, if it exists in this discussion for this person."""
-    if not form.parent_id.data:
+    if not given:
         return None
-    wanted = select(Comment).where(
-        Comment.id == row_number(form.parent_id.data), Comment.essay_id == essay.id
-    )
+    send_waiting()  # the lock of the discussion is taken before that of a comment
+    wanted = select(Comment).where(Comment.id == row_number(given), Comment.essay_id == essay.id)
     thread = joinedload(Comment.root).load_only(
         Comment.author_id, Comment.thread_number, Comment.pinned_at, Comment.closed_at, Comment.closing_note
     )
@@ -302,11 +308,9 @@ def _parent(form: CommentForm, essay: Essay) -> Comment | None:
     return parent if seen_once or may_see(person(), essay, parent, clock.now()) else None
 
 
-def _essay_for(slug: str, *, is_locked: bool = False) -> Essay | None:
-    """Return the essay if it exists for this person, with the lock of its discussion where that is wanted."""
-    essay = lock_essay_at(slug) if is_locked else find_essay(slug)
-    if essay is None and is_locked and (moved := find_essay(slug)) is not None:
-        essay = lock_essay_at(moved.slug)
+def _essay_for(slug: str, *, is_light: bool = False) -> Essay | None:
+    """Return the essay if it exists for this person, without its texts where only its discussion is wanted."""
+    essay = (essay_at(slug) if is_light else None) or find_essay(slug)
     return essay if essay is not None and essay.may_see(person(), clock.now()) else None
 
 
