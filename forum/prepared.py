@@ -160,6 +160,7 @@ HERE = "here"
 def _connection() -> Connection:
     """Return the connection of the session's transaction, which SQLAlchemy takes longer to find than to use."""
     session = db.session()
+    session.flush()  # what the session has changed is there first, as for its own statements
     transaction = session.get_transaction()
     known: tuple[Any, Connection] | None = session.info.get(HERE)
     if known is None or transaction is None or known[0] is not transaction:
