@@ -220,7 +220,7 @@ class Front:
             return None
         versions = visit.state.versions
         audience = find_audience(self._pages, visit.account, visit.state, now)
-        if audience is None or visit.has_unseen:
+        if audience is None:
             return None
         threads = self._pages.threads(versions, asked.view)
         frame = self._pages.frame(versions, asked.view, audience, visit.habits, threads)
@@ -228,6 +228,8 @@ class Front:
         if threads.ids:
             found = reads.concerns(visit.user_id, threads.first_id, threads.last_id)
             own = parts_of(found, threads.comment_ids, audience.may, self._app.jinja_env)
+        if visit.has_unseen:
+            own |= self._pages.waiting(versions.essay_id, visit.user_id, threads, audience.may)
         values = {
             CSRF: cookie.csrf_token,
             FORM_TOKEN: new_form_token(),

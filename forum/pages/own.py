@@ -119,7 +119,36 @@ def own_parts(
         span = {"viewer_id": user.id, "first_id": min(ids), "last_id": max(ids)}
         found = [Concern(*row) for row in db.session.execute(concerns(), span)]
     theirs = parts_of(found, set(ids), may, current_app.jinja_env, top=top)
-    return theirs | _waiting_parts(user, essay, ids, may, top)
+    return theirs | waiting_parts(user, essay, ids, may, top)
+
+
+def waiting_parts(
+    user: User, essay: Essay, ids: Sequence[int], may: frozenset[Act], top: int | None = None
+) -> OwnParts:
+    """Return a viewer's own comments that others do not see, for the places below what they answer.
+
+    One query, one more where something waits: how long that usually takes; three more where something was
+    refused: why, and what they may ask another look at.
+    """
+    parts: OwnParts = {}
+    waiting: dict[int, list[tuple[Node, str, set[Act]]]] = {}
+    own = [
+        (place, comment, is_closed)
+        for comment, is_closed in unseen_comments_of(user, essay)
+        if not comment.visible and (place := _place(comment, ids, top)) is not None
+    ]
+    usually = usual_wait(essay.author_id) if any(comment.waits_since for _, comment, _ in own) else ""
+    comments = [comment for _, comment, _ in own]
+    last_words, open_to_appeal = last_words_on(comments), appealable(comments, clock.now())
+    for place, comment, is_closed in own:
+        sentence = waiting_sentence(comment, essay, last_words, usually=usually)
+        offered = _offered(comment, may, is_closed=is_closed)
+        if comment.id in open_to_appeal:
+            offered.add(Act.APPEAL)
+        waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, offered))
+    for place, here in waiting.items():
+        parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
+    return parts
 
 
 def parts_of(
@@ -166,35 +195,6 @@ def _in_range(column: Any) -> ColumnElement[bool]:
 def _may_edit(may: frozenset[Act], *, is_closed: bool) -> bool:
     """Tell whether somebody may edit what they wrote: in a closed thread only who moderates it."""
     return Act.COMMENT in may and (not is_closed or Act.MODERATE in may)
-
-
-def _waiting_parts(
-    user: User, essay: Essay, ids: Sequence[int], may: frozenset[Act], top: int | None
-) -> OwnParts:
-    """Return a viewer's own comments that others do not see, for the places below what they answer.
-
-    One query, one more where something waits: how long that usually takes; three more where something was
-    refused: why, and what they may ask another look at.
-    """
-    parts: OwnParts = {}
-    waiting: dict[int, list[tuple[Node, str, set[Act]]]] = {}
-    own = [
-        (place, comment, is_closed)
-        for comment, is_closed in unseen_comments_of(user, essay)
-        if not comment.visible and (place := _place(comment, ids, top)) is not None
-    ]
-    usually = usual_wait(essay.author_id) if any(comment.waits_since for _, comment, _ in own) else ""
-    comments = [comment for _, comment, _ in own]
-    last_words, open_to_appeal = last_words_on(comments), appealable(comments, clock.now())
-    for place, comment, is_closed in own:
-        sentence = waiting_sentence(comment, essay, last_words, usually=usually)
-        offered = _offered(comment, may, is_closed=is_closed)
-        if comment.id in open_to_appeal:
-            offered.add(Act.APPEAL)
-        waiting.setdefault(place, []).append((waiting_node(comment, essay), sentence, offered))
-    for place, here in waiting.items():
-        parts["below", place] = render_template("discussion/_waiting.html", waiting=here, in_list=place == 0)
-    return parts
 
 
 def _offered(comment: Comment, may: frozenset[Act], *, is_closed: bool) -> set[Act]:

@@ -9,7 +9,8 @@ import json
 import pickle
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,8 +20,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import brotli
 from flask import Flask, abort, current_app, g, has_request_context, render_template
 from sqlalchemy import bindparam, select
+from sqlalchemy.orm import defer, lazyload
 
 from forum import clock
+from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.closing import closing_of, next_closing
 from forum.discussion.comment import Comment
@@ -32,7 +35,7 @@ from forum.essays.essay import Essay
 from forum.exchange import Exchange
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
-from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts
+from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts, waiting_parts
 from forum.rawreads import RawReads, RawStatement
 from forum.replica import read_from_replica
 from forum.site.settings import Setting, site_settings
@@ -403,6 +406,14 @@ class Pages:
             ),
         )
 
+    def waiting(self, essay_id: int, user_id: int, threads: Threads, may: frozenset[Act]) -> OwnParts:
+        """Return what only its writer sees of a page's discussion; made for each visit, and not kept."""
+        light = (defer(Essay.source), defer(Essay.html), defer(Essay.preview_html), lazyload(Essay.tags))
+        both = select(User, Essay).join(Essay, Essay.id == essay_id).where(User.id == user_id)
+        with self._nobody():
+            user, essay = db.session.execute(both.options(*light)).one()
+            return waiting_parts(user, essay, threads.ids, may)
+
     def threads(self, versions: Versions, view: View) -> Threads:
         """Return the threads of one page as everyone gets them. Raises: NotFound, for a page past the end."""
         known = self.cache.find(("count", versions, view.order))
@@ -500,15 +511,20 @@ class Pages:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
         if has_request_context() and g.get("nobody_asks"):
             return render(db.session.get_one(Essay, versions.essay_id))
-        # In a context of its own: inside a request, Flask would share that one's person and database session.
-        with self._app.app_context(), self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
-            g.nobody_asks = True
+        with self._nobody():
             site = select(Setting.value).where(Setting.name == "page_version").scalar_subquery()
             question = select(Essay.version, Essay.thread_version, site).where(Essay.id == versions.essay_id)
             answer = (versions.essay, versions.thread, versions.site or None)
             return read_from_replica(
                 question, answer, lambda: render(db.session.get(Essay, versions.essay_id) or abort(404))
             )
+
+    @contextmanager
+    def _nobody(self) -> Iterator[None]:
+        """Give a context of its own: inside a request, Flask would share that one's person and database session."""
+        with self._app.app_context(), self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+            g.nobody_asks = True
+            yield
 
 
 def _render_frame(

@@ -25,6 +25,7 @@ from forum.pages.shared import Count, Frame, Leaf, Other, Page, Pages, Threads, 
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
+from tests.discussion.rows import statements
 
 ON_TIDES = "/essays/on-tides"
 
@@ -82,6 +83,22 @@ def test_the_second_visit_of_strangers_and_readers_does_not_reach_the_applicatio
         assert not reached_the_application(cast, visitor, f"{ON_TIDES}?utm_source=letter&page=1"), (
             visitor.name
         )
+
+
+def test_words_that_only_their_writer_sees_are_put_in_with_six_statements_at_most(cast: Cast) -> None:
+    writer, answered = cast.newcomer, comment_id(cast.reader.comment(cast.slug, "What do you think?"))
+    writer.comment(cast.slug, "I think that I wait here.", parent=answered)
+    for _ in range(2):
+        writer.get(ON_TIDES)  # judged, and the frame for such as them is made
+    with statements(cast.app) as sent:
+        assert not reached_the_application(cast, writer, ON_TIDES)
+    assert len(sent) <= 4, sent  # beside the two that are read past SQLAlchemy
+    page = writer.get(ON_TIDES).text
+    assert "I think that I wait here." in page
+    alone = making_anew(cast.app)
+    for cookie in writer.client._cookies.values():
+        alone.set_cookie(cookie.key, cookie.value)
+    assert without_tokens(page) == without_tokens(alone.get(ON_TIDES).text)
 
 
 def test_what_others_say_lets_nobody_be_judged_anew(cast: Cast) -> None:
