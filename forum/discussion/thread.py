@@ -107,6 +107,8 @@ class Node:
     more: int = 0
     """How many comments below it are not on the page, but for those below a reply that is."""
     replies: list["Node"] = field(default_factory=list)
+    rendered: str = ""
+    """Itself with its replies, where that is known already."""
 
     @property
     def first_line(self) -> str:

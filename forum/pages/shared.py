@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import brotli
 from flask import Flask, abort, current_app, g, has_request_context, render_template
+from markupsafe import Markup
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import defer, lazyload
 
@@ -30,7 +31,7 @@ from forum.discussion.comment import Comment
 from forum.discussion.forms import CommentForm
 from forum.discussion.refusals import supporters_only, why_no_stranger
 from forum.discussion.rights import Act, is_for_supporters, rights
-from forum.discussion.thread import Order, Thread, ThreadPage, thread_page
+from forum.discussion.thread import Node, Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.exchange import Exchange
 from forum.pagecache import PageCache
@@ -230,6 +231,18 @@ class Leaf:
     def size(self) -> int:
         """Return about what it takes."""
         return 500 + len(self.html) + len(self.plain)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A reply to the first comment of a thread, rendered with all that is below it."""
+
+    html: Markup
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes."""
+        return 500 + len(self.html)
 
 
 @dataclass
@@ -504,8 +517,17 @@ class Pages:
 
     def _leaf(self, thread: Thread) -> Leaf:
         """Render a thread, or find it as it was rendered: a new comment changes one of them, the others stay."""
-        key = ("leaf", thread.digest)
-        return self.cache.find_or_make(key, lambda: Leaf.of(_render_thread(thread)))
+        return self.cache.find_or_make(("leaf", thread.digest), lambda: Leaf.of(self._render_thread(thread)))
+
+    def _render_thread(self, thread: Thread) -> str:
+        """Render a thread whose branches, but for the one with the new comment, are as they were."""
+        first = thread.node()
+        for reply in first.replies:
+            reply.rendered = self._branch(reply)
+        return _rendered(first)
+
+    def _branch(self, reply: Node) -> Markup:
+        return self.cache.find_or_make(("branch", _digest(reply)), lambda: Branch(_rendered(reply))).html
 
     def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
@@ -641,9 +663,9 @@ def _brotli(html: bytes) -> bytes:
     return bytes(brotli.compress(html, quality=BROTLI_QUALITY))
 
 
-def _render_thread(thread: Thread) -> str:
+def _rendered(node: Node) -> Markup:
     macros: Any = current_app.jinja_env.get_template("discussion/_comment.html").module
-    return str(macros.comment(thread.node()))
+    return Markup(macros.comment(node))  # noqa: S704  # by our templates, sanitised at writing
 
 
 def _validity(essay: Essay, now: datetime, *, has_lost: bool) -> Validity:
@@ -666,7 +688,11 @@ def _around(essay: Essay, now: datetime) -> bytes:
     ]
     closing, several = closing_of(essay, now), min(essay.visible_comments, 2)
     said = (values, essay.author.name, essay.is_published(now), closing, several)
-    return blake2b(pickle.dumps(said, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
+    return _digest(said)
+
+
+def _digest(values: object) -> bytes:
+    return blake2b(pickle.dumps(values, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
 
 
 def _address(essay: Essay, order: Order, page: int) -> str:

@@ -21,7 +21,7 @@ from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
-from forum.pages.shared import Count, Frame, Leaf, Other, Page, Pages, Threads, Versions, View
+from forum.pages.shared import Branch, Count, Frame, Leaf, Other, Page, Pages, Threads, Versions, View
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -307,6 +307,6 @@ def _texts(app: Flask) -> list[str]:
         elif isinstance(part, Threads):
             texts += [leaf.html for leaf in part.leaves]
         elif not isinstance(part, Count):
-            assert isinstance(part, Frame | Leaf)
+            assert isinstance(part, Branch | Frame | Leaf)
             texts.append(part.html)
     return texts
