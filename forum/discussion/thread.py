@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -133,7 +133,7 @@ class Thread:
     def digest(self) -> bytes:
         """Return what is another one when anything of it that a reader sees is."""
         values = [tuple(row) for row in self.rows], self.essay.author_id, self.order, self.marks
-        return blake2b(pickle.dumps(values, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
+        return sha256(pickle.dumps(values, pickle.HIGHEST_PROTOCOL)).digest()
 
     def node(self) -> Node:
         """Return its first comment with the replies below it."""

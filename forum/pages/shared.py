@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import brotli
@@ -45,6 +45,9 @@ from forum.text.markdown import MAX_CHARACTERS
 
 NOT_AROUND = {"source", "html", "preview_html", "toc", "thread_version", "visible_comments", "commented_at"}
 """Columns of an essay that its version is of, or that only its threads and their number show."""
+
+LIGHT = (defer(Essay.source), defer(Essay.html), defer(Essay.preview_html), lazyload(Essay.tags))
+"""Of an essay, all but what only the frame shows: that is there already after most comments."""
 
 ORDERS = frozenset(order.value for order in Order)
 
@@ -421,10 +424,9 @@ class Pages:
 
     def waiting(self, essay_id: int, user_id: int, threads: Threads, may: frozenset[Act]) -> OwnParts:
         """Return what only its writer sees of a page's discussion; made for each visit, and not kept."""
-        light = (defer(Essay.source), defer(Essay.html), defer(Essay.preview_html), lazyload(Essay.tags))
         both = select(User, Essay).join(Essay, Essay.id == essay_id).where(User.id == user_id)
         with self._nobody():
-            user, essay = db.session.execute(both.options(*light)).one()
+            user, essay = db.session.execute(both.options(*LIGHT)).one()
             return waiting_parts(user, essay, threads.ids, may)
 
     def threads(self, versions: Versions, view: View) -> Threads:
@@ -538,7 +540,9 @@ class Pages:
             question = select(Essay.version, Essay.thread_version, site).where(Essay.id == versions.essay_id)
             answer = (versions.essay, versions.thread, versions.site or None)
             return read_from_replica(
-                question, answer, lambda: render(db.session.get(Essay, versions.essay_id) or abort(404))
+                question,
+                answer,
+                lambda: render(db.session.get(Essay, versions.essay_id, options=LIGHT) or abort(404)),
             )
 
     @contextmanager
@@ -692,7 +696,7 @@ def _around(essay: Essay, now: datetime) -> bytes:
 
 
 def _digest(values: object) -> bytes:
-    return blake2b(pickle.dumps(values, pickle.HIGHEST_PROTOCOL), digest_size=24).digest()
+    return sha256(pickle.dumps(values, pickle.HIGHEST_PROTOCOL)).digest()
 
 
 def _address(essay: Essay, order: Order, page: int) -> str:
