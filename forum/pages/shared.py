@@ -557,6 +557,7 @@ def _render_frame(
     essay: Essay, view: View, audience: Audience | None, habits: Habits | None, threads: Threads
 ) -> Frame:
     now = clock.now()
+    db.session.refresh(essay, ["html", "preview_html", "tags"])
     refusal = why_no_stranger(essay, now)
     if audience is None or habits is None:
         may = rights(None, essay, None, now)

@@ -250,6 +250,7 @@ def cost(cast: Cast, address: str) -> int:
     with cast.app.app_context():
         bump_thread(cast.essay_id)
         db.session.commit()
+    cast.app.extensions["pages"].clear()
     with statements(cast.app) as sent:
         assert cast.stranger.get(address).status_code == 200
     return len(sent)
