@@ -223,7 +223,7 @@ class Front:
         if audience is None:
             return None
         threads = self._pages.threads(versions, asked.view)
-        frame = self._pages.frame(versions, asked.view, audience, visit.habits, threads)
+        frame = self._pages.frame_of_reader(versions, asked.view, audience, visit.habits, threads)
         own: OwnParts = {}
         if threads.ids:
             found = reads.concerns(visit.user_id, threads.first_id, threads.last_id)
@@ -235,7 +235,6 @@ class Front:
             FORM_TOKEN: new_form_token(),
             NAME: str(escape(visit.name)),
             UNREAD: self._unread(visit.unread),
-            **threads.said,
         }
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):

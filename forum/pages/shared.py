@@ -68,6 +68,12 @@ MOST_SEGMENTS = 400
 SEGMENT_BYTES = 1_000
 """What a segment takes beside its compressed bytes."""
 
+MOST_FRAMES = 4
+"""Kinds of readers for whom one page of threads keeps what is around it."""
+
+FRAME_BYTES = 25_000
+"""About what that takes for each of them; an essay of twice the usual length takes more."""
+
 CSRF, FORM_TOKEN, NAME, UNREAD, COMMENTS, THREADS = (
     f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "comments", "threads")
 )
@@ -263,12 +269,15 @@ class Threads:
     around: bytes
     """What is another one when something else is that the page says around its threads."""
     validity: Validity
+    frames: "dict[tuple[Audience, Habits], Frame]" = field(default_factory=dict)
+    """What readers have around them, with their number."""
     _segments: dict[tuple[int, int, int, int | None], Segment] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Return about what it takes with its segments, which cover it up to five times at a fifth of its size."""
-        return 2_000 + 2 * sum(len(leaf.html) for leaf in self.leaves) + 2 * SEGMENT_BYTES * len(self.leaves)
+        leaves = 2 * sum(len(leaf.html) for leaf in self.leaves) + 2 * SEGMENT_BYTES * len(self.leaves)
+        return 2_000 + leaves + FRAME_BYTES * MOST_FRAMES
 
     @property
     def said(self) -> dict[str, str]:
@@ -421,6 +430,19 @@ class Pages:
                 versions, lambda essay: _render_frame(essay, view, audience, habits, threads)
             ),
         )
+
+    def frame_of_reader(
+        self, versions: Versions, view: View, audience: Audience, habits: Habits, threads: Threads
+    ) -> Frame:
+        """Return the same for readers, with the number of comments in it: the fewer slots, the faster it is filled."""
+        known = threads.frames.get((audience, habits))
+        if known is None:
+            if len(threads.frames) >= MOST_FRAMES:
+                threads.frames.clear()
+            frame = self.frame(versions, view, audience, habits, threads)
+            known = Frame("".join(threads.said.get(part, part) for part in frame.parts))
+            threads.frames[audience, habits] = known
+        return known
 
     def waiting(self, essay_id: int, user_id: int, threads: Threads, may: frozenset[Act]) -> OwnParts:
         """Return what only its writer sees of a page's discussion; made for each visit, and not kept."""
