@@ -16,6 +16,9 @@ Piece = "Segment | bytes"
 HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """gzip, deflate, no name, no time, an unknown system."""
 
+SHORT = 2_000
+"""Bytes that are counted through faster than their checksum is moved."""
+
 LAST_BLOCK = b"\x03\x00"
 """An empty block that says that it is the last one."""
 
@@ -38,17 +41,20 @@ ONE = 1 << 31
 class Segment:
     """Bytes that many pages share, compressed, with what it takes to go on counting the checksum behind them."""
 
-    __slots__ = ("_crc", "_table", "deflated", "length")
+    __slots__ = ("_crc", "_raw", "_table", "deflated", "length")
 
     def __init__(self, raw: bytes) -> None:
         self.length = len(raw)
         self.deflated = _deflate(raw)
+        self._raw = raw if len(raw) <= SHORT else b""
         self._crc = crc32(raw)
-        self._table = _table(_shifted_bits(len(raw)))
+        self._table = _table(_shifted_bits(len(raw))) if len(raw) > SHORT else None
 
     def checksum_after(self, crc: int) -> int:
-        """Return the CRC-32 of what had `crc` with these bytes behind it, without looking at them again."""
+        """Return the CRC-32 of what had `crc` with these bytes behind it; long ones are not looked at again for it."""
         table = self._table
+        if table is None:
+            return crc32(self._raw, crc)
         return (
             self._crc
             ^ table[crc & 15]
