@@ -81,13 +81,18 @@ Measured = Callable[[float], float]
 
 @contextmanager
 def _clients(url: str, address: str) -> Iterator[Measured]:
-    """Sign 8 writers in, each on a kept connection, who post one thread after another."""
+    """Sign 8 writers in, who post one thread after another, each on a connection that is kept for a round.
+
+    All begin at once, as busy people do. One after the other they would mostly come to the same worker, whichever
+    wakes first, while the other one has nothing to do.
+    """
     writers = [Writer(url, writer_address(number)) for number in range(WRITERS)]
     for writer in writers:
         writer.sign_in()
     tokens = count()
 
     def write(writer: Writer, until: float) -> int:
+        writer.hang_up()
         kept = 0
         while time.monotonic() < until:
             token = f"posted-{next(tokens)}"

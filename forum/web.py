@@ -83,7 +83,8 @@ def require_found(row: Any) -> Any:
 
 def person() -> Any:
     """Return the signed-in User, or None for a stranger."""
-    return current_user._get_current_object() if current_user.is_authenticated else None
+    somebody = current_user._get_current_object()
+    return somebody if somebody.is_authenticated else None
 
 
 def wants_json() -> bool:
