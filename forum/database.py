@@ -44,8 +44,12 @@ from sqlalchemy.orm.attributes import set_committed_value
 BUSY_TIMEOUT_MS = 30_000
 """At 5 s two of 1,600 concurrent writers were refused, at 30 s none."""
 
-QUEUE_STEP_SECONDS = 0.0005
-"""How often the first writer of a process asks whether it is its turn; SQLite's own steps grow to 100 ms."""
+QUEUE_STEP_SECONDS, LONGEST_STEP_SECONDS = 0.0001, 0.001
+"""How long the first writer of a process waits before it asks again whether it is its turn; at first, and when that
+takes long, as behind a mail worker at its work. SQLite's own steps grow to 100 ms."""
+
+QUEUE_STEPS_GROW = 1.05
+"""A turn takes some 3 ms: until then the steps stay short."""
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -320,11 +324,12 @@ class WriteQueue:
             raise _locked()
         turn = None
         try:
-            turn = _open_beside(self._database, self._file)
+            turn, step = _open_beside(self._database, self._file), QUEUE_STEP_SECONDS
             while not _is_ours(turn):
                 if time.monotonic() > until:
                     raise _locked()
-                time.sleep(QUEUE_STEP_SECONDS)
+                time.sleep(step)
+                step = min(step * QUEUE_STEPS_GROW, LONGEST_STEP_SECONDS)
         except OSError as error:
             self.leave(turn)
             raise _locked(f"cannot queue to write: {error}") from error
