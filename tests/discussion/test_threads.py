@@ -17,7 +17,7 @@ from forum.text.markdown import Rendered
 from tests.cast import Cast, Visitor, comment_id, words
 from tests.discussion.rows import JSON, rows_of, statements, wrong_counters
 
-ESSAY_STATEMENTS = {"stranger": 6, "reader": 16}
+ESSAY_STATEMENTS = {"stranger": 7, "reader": 16}
 COMMENT_STATEMENTS = {"stranger": 7, "reader": 14}
 POST_STATEMENTS = 12
 """At most so many, for 10 comments as for 1,000; more of them need a reason."""
