@@ -6,6 +6,7 @@ made of, so that it can be missing, and is then made again, but never be wrong.
 
 import fcntl
 import mmap
+import os
 import struct
 import tempfile
 import threading
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import IO
 
 KEY_BYTES = 16
 SLOT = struct.Struct(f"<{KEY_BYTES}sII")
@@ -43,12 +45,12 @@ class Exchange:
         self._size = size
         self._map = mmap.mmap(-1, DATA + size)
         # Locks of whole processes: the system takes them back from one that dies.
-        self._locks = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as a worker lives
+        self._locks = _nameless_file()
         self._threads = threading.Lock()
 
     def find_or_make(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """Return what is there under a key, made now if need be; who asks meanwhile, in any worker, waits for it."""
-        name = blake2b(repr(key).encode(), digest_size=KEY_BYTES).digest()
+        """Return what is there under a key, made now if need be; who asks meanwhile in another worker waits for it."""
+        name = _name(key)
         found = self._find(name)
         if found is None:
             with self._turn(name):
@@ -57,6 +59,10 @@ class Exchange:
                     found = make()
                     self._keep(name, found)
         return found
+
+    def keep(self, key: Hashable, value: bytes) -> None:
+        """Put something in the place of what is there under a key."""
+        self._keep(_name(key), value)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -68,17 +74,21 @@ class Exchange:
     def _turn(self, name: bytes) -> Iterator[None]:
         """Wait until nobody else makes the value of a key, or until that takes too long."""
         place = 1 + int.from_bytes(name[:8]) % KEY_LOCKS
-        until = time.monotonic() + LONGEST_WAIT_SECONDS
-        is_ours = False
-        while not is_ours and time.monotonic() < until:
-            is_ours = self._lock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not is_ours:
-                time.sleep(STEP_SECONDS)
+        is_ours = self._wait_for(place)
         try:
             yield
         finally:
             if is_ours:
                 self._lock(place, fcntl.LOCK_UN)
+
+    def _wait_for(self, place: int) -> bool:
+        """Take a lock, or tell that it took too long."""
+        until = time.monotonic() + LONGEST_WAIT_SECONDS
+        while not self._lock(place, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if time.monotonic() > until:
+                return False
+            time.sleep(STEP_SECONDS)
+        return True
 
     def _lock(self, place: int, how: int) -> bool:
         try:
@@ -88,39 +98,45 @@ class Exchange:
         return True
 
     @contextmanager
-    def _directory(self) -> Iterator[None]:
+    def _directory(self) -> Iterator[bool]:
+        """Take the memory for oneself, and tell whether one has it: a worker that stands still may not give it back."""
         with self._threads:
-            fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, DIRECTORY_LOCK)
+            is_ours = self._wait_for(DIRECTORY_LOCK)
             try:
-                yield
+                yield is_ours
             finally:
-                fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, DIRECTORY_LOCK)
+                if is_ours:
+                    self._lock(DIRECTORY_LOCK, fcntl.LOCK_UN)
 
     def _find(self, name: bytes) -> bytes | None:
-        with self._directory():
-            for slot in range(SLOTS):
+        with self._directory() as is_ours:
+            for slot in range(SLOTS) if is_ours else ():
                 key, start, end = self._slot(slot)
-                if key == name and end:
+                if key == name and start < end:
                     return self._map[start:end]
         return None
 
     def _keep(self, name: bytes, value: bytes) -> None:
-        if len(value) * LARGEST_SHARE > self._size:
+        if not value or len(value) * LARGEST_SHARE > self._size:
             return
-        with self._directory():
-            start, number = NEXT.unpack_from(self._map)
-            start = start or DATA
-            if start + len(value) > DATA + self._size:
-                start = DATA
-            end = start + len(value)
-            # Who dies in the middle leaves slots that name nothing, never one that names half a value.
-            for slot in range(SLOTS):
-                _, other_start, other_end = self._slot(slot)
-                if slot == number or (other_start < end and start < other_end):
-                    self._set_slot(slot, b"", 0, 0)
-            self._map[start:end] = value
-            NEXT.pack_into(self._map, 0, end, (number + 1) % SLOTS)
-            self._set_slot(number, name, start, end)
+        with self._directory() as is_ours:
+            if is_ours:
+                self._write(name, value)
+
+    def _write(self, name: bytes, value: bytes) -> None:
+        start, number = NEXT.unpack_from(self._map)
+        start = start or DATA
+        if start + len(value) > DATA + self._size:
+            start = DATA
+        end = start + len(value)
+        # Who dies in the middle leaves slots that name nothing, never one that names half a value.
+        for slot in range(SLOTS):
+            key, other_start, other_end = self._slot(slot)
+            if slot == number or key == name or (other_start < end and start < other_end):
+                self._set_slot(slot, b"", 0, 0)
+        self._map[start:end] = value
+        NEXT.pack_into(self._map, 0, end, (number + 1) % SLOTS)
+        self._set_slot(number, name, start, end)
 
     def _slot(self, number: int) -> tuple[bytes, int, int]:
         key, start, end = SLOT.unpack_from(self._map, 8 + number * SLOT.size)
@@ -128,3 +144,14 @@ class Exchange:
 
     def _set_slot(self, number: int, name: bytes, start: int, end: int) -> None:
         SLOT.pack_into(self._map, 8 + number * SLOT.size, name, start, end)
+
+
+def _name(key: Hashable) -> bytes:
+    return blake2b(repr(key).encode(), digest_size=KEY_BYTES).digest()
+
+
+def _nameless_file() -> IO[bytes]:
+    """Return a file that nothing is written to; in memory where that is possible, for there may be no other place."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("forum-exchange"), "r+b")
+    return tempfile.TemporaryFile()

@@ -16,6 +16,9 @@ from forum.walindex import WalIndex
 MOST_KNOWN = 1_000
 """Answers, of one state of the database."""
 
+MOST_ROWS = 100
+"""Longer ones are read each time."""
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -74,9 +77,12 @@ class RawReads:
         if state[0] != mark or len(state[1]) > MOST_KNOWN:
             state = self._known = (mark, {})
         key, known = (statement, *values), state[1]
-        if key not in known:
-            known[key] = self._read(statement, values)
-        return known[key]
+        rows = known.get(key)
+        if rows is None:
+            rows = self._read(statement, values)
+            if len(rows) <= MOST_ROWS:
+                known[key] = rows
+        return rows
 
     def close(self) -> None:
         """Close this thread's connection, if it has one."""

@@ -7,10 +7,14 @@ whose mark is still there need not be made again. The format is sqlite.org/walfo
 import mmap
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 HEAD = 96
 """The head stands there twice, each with 48 bytes; a commit writes one after the other."""
+
+_one_opens = threading.Lock()
+"""A second map of the same index would close its file when it is let go."""
 
 _kept: dict[tuple[int, int], tuple[sqlite3.Connection, mmap.mmap]] = {}
 """By device and file, for as long as the process lives.
@@ -25,7 +29,8 @@ class WalIndex:
 
     def __init__(self, database: Path) -> None:
         """Open it. Raises: OSError or ValueError, where the database has none to share."""
-        self._map = _shared_memory(database)
+        with _one_opens:
+            self._map = _shared_memory(database)
 
     def mark(self) -> bytes:
         """Return what is another one after the next commit of anybody."""
@@ -36,6 +41,8 @@ def _shared_memory(database: Path) -> mmap.mmap:
     index = database.with_name(f"{database.name}-shm")
     connection = sqlite3.connect(database, check_same_thread=False)
     connection.execute("PRAGMA cache_size=-8")
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        raise ValueError("no WAL")  # an index that lies beside it is of another time
     connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # from now on it has the index open
     found = index.stat()
     known = _kept.get((found.st_dev, found.st_ino))

@@ -64,8 +64,9 @@ MOST_HEADERS = 300
 LONGEST_HEADER = 200
 """Different ones of a kind that are worth remembering; browsers send few, and short ones."""
 
-MOST_REPEATS = 64
-"""Answers that are kept whole, under all that was asked."""
+MOST_REPEATS = 32
+LARGEST_REPEAT = 128 * 1_024
+"""Answers that are kept whole, under all that was asked, and how many bytes each may have."""
 
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
 FACTS = 9
@@ -163,7 +164,7 @@ class Front:
                 answer = None
             if answer is not None:
                 body = [] if asked.is_head else [answer.body]
-                if repeats is not None and answer.validity is not None:
+                if repeats is not None and answer.validity and len(answer.body) <= LARGEST_REPEAT:
                     repeats[_key(environ)] = Repeat(answer.status, answer.headers, body, answer.validity)
                 start(answer.status, answer.headers)
                 return body
@@ -323,9 +324,10 @@ class Reads:
 
     def visit(self, digest: str, slug: str, now: datetime) -> Visit | None:
         """Return all that a reader's page depends on, by the digest of their session's token."""
-        # The same moment for a whole second, so that it can be the same question; none is told too late of a notice.
-        soon = now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
-        rows = self._raw.rows(self._visit, digest=digest, slug=slug, now=soon)
+        if self.mark() is not None:
+            # The same moment for a whole second, so that it can be the same question; nobody hears too late.
+            now = now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
+        rows = self._raw.rows(self._visit, digest=digest, slug=slug, now=now)
         if not rows:
             return None
         row = rows[0]

@@ -203,6 +203,8 @@ class Frame:
     """What stands around the discussion for one audience: bytes, and slots between them."""
 
     html: str
+    around: bytes = b""
+    """Of what it was made. The essay may have changed since the threads were read, and may change back again."""
 
     @property
     def size(self) -> int:
@@ -429,6 +431,7 @@ class Pages:
             lambda: self._for_nobody(
                 versions, lambda essay: _render_frame(essay, view, audience, habits, threads)
             ),
+            lambda kept: kept.around == threads.around,
         )
 
     def frame_of_reader(
@@ -473,7 +476,10 @@ class Pages:
 
         packed = self._exchange.find_or_make(key, lambda: render().packed())
         page = Page.unpacked(packed, self._exchange)
-        return page if self._is_current(page.validity) else render()
+        if not self._is_current(page.validity):
+            page = render()
+            self._exchange.keep(key, page.packed())
+        return page
 
     def _is_current(self, validity: Validity) -> bool:
         """Tell whether no date has passed, and the essays that comments were moved to are as they were."""
@@ -579,11 +585,12 @@ def _render_frame(
     essay: Essay, view: View, audience: Audience | None, habits: Habits | None, threads: Threads
 ) -> Frame:
     now = clock.now()
+    around = _around(essay, now)
     db.session.refresh(essay, ["html", "preview_html", "tags"])
     refusal = why_no_stranger(essay, now)
     if audience is None or habits is None:
         may = rights(None, essay, None, now)
-        return Frame(essay_html(essay, now, view, threads, may=may, refusal=refusal, gate=None))
+        return Frame(essay_html(essay, now, view, threads, may=may, refusal=refusal, gate=None), around)
     html = essay_html(
         essay,
         now,
@@ -603,7 +610,7 @@ def _render_frame(
         csrf_token=lambda: CSRF,
         unread_badge=UNREAD,
     )
-    return Frame(html)
+    return Frame(html, around)
 
 
 def essay_html(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from forum.exchange import LARGEST_SHARE, SLOTS, Exchange
 
 SIZE = 100_000
@@ -61,6 +63,25 @@ def test_a_worker_that_is_killed_while_it_makes_something_holds_up_nobody(tmp_pa
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
     assert exchange.find_or_make("key", lambda: b"ours") == b"ours"
+
+
+def test_a_worker_that_stands_still_in_the_memory_holds_up_nobody_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forum.exchange.LONGEST_WAIT_SECONDS", 0.05)
+    exchange, began = Exchange(SIZE), tmp_path / "began"
+
+    def stand_still() -> None:
+        with exchange._directory():
+            began.touch()
+            time.sleep(30)
+
+    worker = in_another_worker(stand_still)
+    while not began.exists():
+        time.sleep(0.001)
+    assert exchange.find_or_make("key", lambda: b"ours") == b"ours"
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
 
 
 def test_the_newest_values_are_there_and_every_value_is_whole() -> None:

@@ -3,6 +3,8 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,10 +77,29 @@ def test_the_database_keeps_its_index_while_the_mark_is_watched(database: Path) 
     assert index.mark() != mark
 
 
+def test_the_index_is_opened_once_however_many_come_first(tmp_path: Path) -> None:
+    # A second file on it would take all of SQLite's locks away when it is closed.
+    for number in range(20):
+        path = tmp_path / f"{number}.sqlite3"
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE one (value INTEGER)")
+        together = threading.Barrier(8)
+
+        def first(path: Path = path, together: threading.Barrier = together) -> int:
+            together.wait()
+            return id(WalIndex(path)._map)
+
+        with ThreadPoolExecutor(8) as crowd:
+            maps = [crowd.submit(first) for _ in range(8)]
+        assert len({one.result() for one in maps}) == 1
+
+
 def test_a_database_without_a_wal_is_read_each_time(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite3"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE one (value INTEGER)")
+    path.with_name(f"{path.name}-shm").write_bytes(bytes(32_768))  # of another time
     engine = create_engine(f"sqlite:///{path}")
     assert RawReads(engine).mark() is None
     engine.dispose()

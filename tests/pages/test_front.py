@@ -196,6 +196,26 @@ def test_many_who_come_at_once_wait_for_one_rendering(app: Flask, cast: Cast) ->
     assert len({id(page) for page in pages}) == 1
 
 
+def test_what_was_closed_while_a_page_was_made_is_open_again_for_strangers(cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "One comment.")
+    cast.author.token()
+    cast.reader.get(ON_TIDES)  # the threads are kept now, what strangers have around them is not yet
+    front: Any = cast.app.wsgi_app
+    reads = front._ready()
+    versions = reads.versions
+
+    def closed_after_them(slug: str) -> Any:
+        found = versions(slug)
+        reads.versions = versions
+        cast.author.post(f"/moderation/essays/{cast.essay_id}/close")
+        return found
+
+    reads.versions = closed_after_them
+    cast.stranger.get(ON_TIDES)
+    cast.author.post(f"/moderation/essays/{cast.essay_id}/reopen")
+    assert 'id="compose"' in cast.stranger.get(ON_TIDES).text
+
+
 def test_a_page_that_another_worker_made_is_the_same_and_holds_as_long(app: Flask, cast: Cast) -> None:
     cast.reader.comment(cast.slug, "One comment.")
     essay = cast.read(Essay, cast.essay_id)
