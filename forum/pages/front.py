@@ -38,6 +38,7 @@ from forum.pages.shared import (
     FORM_TOKEN,
     NAME,
     UNREAD,
+    WAITING,
     Habits,
     Page,
     Pages,
@@ -236,6 +237,7 @@ class Front:
             FORM_TOKEN: new_form_token(),
             NAME: str(escape(visit.name)),
             UNREAD: self._unread(visit.unread),
+            WAITING: self._pages.waiting_badge(visit.user_id) if audience.may_moderate else "",
         }
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):

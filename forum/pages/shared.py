@@ -34,6 +34,7 @@ from forum.discussion.rights import Act, is_for_supporters, rights
 from forum.discussion.thread import Node, Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.exchange import Exchange
+from forum.moderation.queue import may_use_desk, waiting_count
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts, waiting_parts
@@ -74,13 +75,13 @@ MOST_FRAMES = 4
 FRAME_BYTES = 25_000
 """About what that takes for each of them; an essay of twice the usual length takes more."""
 
-CSRF, FORM_TOKEN, NAME, UNREAD, COMMENTS, THREADS = (
-    f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "comments", "threads")
+CSRF, FORM_TOKEN, NAME, UNREAD, WAITING, COMMENTS, THREADS = (
+    f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "waiting", "comments", "threads")
 )
 COUNT = f'"slot-{NONCE}-count-"'
 """In JSON, where a text that is a slot becomes a number."""
 
-SLOTS = (COUNT, CSRF, FORM_TOKEN, NAME, UNREAD, COMMENTS, THREADS)
+SLOTS = (COUNT, CSRF, FORM_TOKEN, NAME, UNREAD, WAITING, COMMENTS, THREADS)
 """What stands in a kept page where something is filled in."""
 
 
@@ -454,6 +455,13 @@ class Pages:
             user, essay = db.session.execute(both.options(*LIGHT)).one()
             return waiting_parts(user, essay, threads.ids, may)
 
+    def waiting_badge(self, user_id: int) -> str:
+        """Return what stands beside “Moderation” for somebody who has a desk: how much waits there."""
+        with self._nobody():
+            user = db.session.get_one(User, user_id)
+            count = waiting_count(user) if may_use_desk(user, clock.now()) else 0
+            return render_template("moderation/_waiting_count.html", waiting_count=count)
+
     def threads(self, versions: Versions, view: View) -> Threads:
         """Return the threads of one page as everyone gets them. Raises: NotFound, for a page past the end."""
         known = self.cache.find(("count", versions, view.order))
@@ -609,6 +617,7 @@ def _render_frame(
         keys_off=audience.keys_off,
         csrf_token=lambda: CSRF,
         unread_badge=UNREAD,
+        waiting_badge=WAITING,
     )
     return Frame(html, around)
 

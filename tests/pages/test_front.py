@@ -101,6 +101,14 @@ def test_words_that_only_their_writer_sees_are_put_in_with_six_statements_at_mos
     assert without_tokens(page) == without_tokens(alone.get(ON_TIDES).text)
 
 
+def test_a_moderator_sees_on_every_visit_how_much_waits(cast: Cast) -> None:
+    cast.newcomer.comment(cast.slug, "I wait.")
+    for visitor in (cast.moderator, cast.author):
+        for _ in range(3):
+            assert "Moderation 1 waiting" in words(visitor.get(ON_TIDES))
+        assert not reached_the_application(cast, visitor, ON_TIDES)
+
+
 def test_what_others_say_lets_nobody_be_judged_anew(cast: Cast) -> None:
     reader = cast.reader
     reader.token()
