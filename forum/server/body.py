@@ -18,8 +18,8 @@ BODIES_AT_ONCE = 1
 LARGEST_BYTES = 8 * 1_024 * 1_024
 """No address takes more. A longer one is not read: the application refuses it by its announced length."""
 
-ROOM_SECONDS = 0.1
-"""How long one waits until the one before has arrived; who waits keeps a thread from others."""
+AT_ONCE_SECONDS = 0.1
+"""Nearly every body is there by then; a late one is waited for if no other is. Who waits keeps a thread from others."""
 
 BODY_SECONDS = 10
 SLOWEST_BYTES_A_SECOND = 32 * 1_024
@@ -39,10 +39,17 @@ class Bodies:
         length = _length(environ)
         if not 0 < length <= LARGEST_BYTES:
             return self._application(environ, start_response)
-        if not self._room.acquire(timeout=ROOM_SECONDS):
-            return _refuse(start_response, "503 Service Unavailable", "Too much arrives at once. Try again.")
-        body = _Body(environ["wsgi.input"], length, self._room)
-        if not body.has_come.wait(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND):
+        body = _Body(environ["wsgi.input"], length)
+        if not body.has_come.wait(AT_ONCE_SECONDS):
+            if not self._room.acquire(blocking=False):
+                return _refuse(
+                    start_response, "503 Service Unavailable", "Too much arrives at once. Try again."
+                )
+            try:
+                body.has_come.wait(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND)
+            finally:
+                self._room.release()
+        if not body.has_come.is_set():
             cut_off(environ.get("REMOTE_ADDR", ""), self._port, BODY_SECONDS - 1)
             return _refuse(start_response, "408 Request Timeout", "What you sent did not arrive in time.")
         if len(body.content) < length:
@@ -54,10 +61,10 @@ class Bodies:
 class _Body:
     """A body on its way, read by a thread of its own: there is no other way to stop waiting for it."""
 
-    def __init__(self, source: BytesIO, length: int, room: threading.BoundedSemaphore) -> None:
+    def __init__(self, source: BytesIO, length: int) -> None:
         self.content = b""
         self.has_come = threading.Event()
-        self._source, self._length, self._room = source, length, room
+        self._source, self._length = source, length
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -66,7 +73,6 @@ class _Body:
         except OSError:
             pass  # what is missing is seen by its length
         finally:
-            self._room.release()
             self.has_come.set()
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,25 +22,26 @@ log = logging.getLogger("forum.server")
 
 
 def main() -> None:
-    """Import, fork, and become their keeper. Arguments: the door, where to say that all have begun, and the rest."""
-    door_file, tell, target, workers, with_mail = sys.argv[1:]
+    """Import, fork, and become their keeper. Arguments: the doors, where to say that all have begun, and the rest."""
+    files, tell, target, workers, with_mail = sys.argv[1:]
     gc.disable()  # what is imported stays; looking through it would only spread it over more pages
-    door = socket.socket(fileno=int(door_file))
+    doors = [socket.socket(fileno=int(file)) for file in files.split(",")]
     try:
         application = load(target)
     except UnsafeSettings as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
     # Not before: who comes while nobody can answer is better refused, and asks another node.
-    door.listen(BACKLOG)
-    roles: list[Role] = [_web(door, application)] * int(workers)
+    for door in doors:
+        door.listen(BACKLOG)
+    roles: list[Role] = [_web(doors, number, application) for number in range(int(workers))]
     if with_mail == "1":
-        roles.append(_mail(door, application))
+        roles.append(_mail(doors, application))
     lifeline, its_end = os.pipe()
     gc.collect()
     gc.freeze()  # the collector of a worker leaves alone what all of them share
     processes = [_fork(role, lifeline, its_end, int(tell)) for role in roles]
-    door.close()
+    _close(doors)
     os.close(lifeline)
     _keep(processes, int(tell), its_end)
 
@@ -86,21 +87,32 @@ def _keep(workers: list[int], tell: int, its_end: int) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "forum.server.keeper", *arguments])  # noqa: S606
 
 
-def _web(door: socket.socket, application: "WSGIApplication") -> Role:
+def _web(doors: Sequence[socket.socket], number: int, application: "WSGIApplication") -> Role:
     # Imported before the fork, so that its pages are shared too.
     from forum.server.web import serve_web  # noqa: PLC0415
 
-    return lambda lifeline: serve_web(door, application, lifeline)
+    own = doors[number % len(doors)]
+
+    def serve(lifeline: int) -> None:
+        _close([door for door in doors if door is not own])
+        serve_web(own, application, lifeline)
+
+    return serve
 
 
-def _mail(door: socket.socket, application: Any) -> Role:
+def _mail(doors: Sequence[socket.socket], application: Any) -> Role:
     from forum.server.mail import send_mail  # noqa: PLC0415
 
     def send(lifeline: int) -> None:
-        door.close()  # or it would stay open as long as a mail is under way
+        _close(doors)  # or they would stay open as long as a mail is under way
         send_mail(application, lifeline)
 
     return send
+
+
+def _close(doors: Iterable[socket.socket]) -> None:
+    for door in doors:
+        door.close()
 
 
 if __name__ == "__main__":

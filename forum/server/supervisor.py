@@ -1,4 +1,4 @@
-"""The supervisor: a small process that holds the listening socket while generations of workers come and go."""
+"""The supervisor: a small process that holds the listening sockets while generations of workers come and go."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ class Supervisor:
 
     def __init__(self, target: str, host: str, port: int, workers: int, *, with_mail: bool) -> None:
         self._arguments = [target, str(workers), str(int(with_mail))]
-        self._host, self._port = host, port
+        self._host, self._port, self._workers = host, port, workers
         self._serving: Generation | None = None
         self._coming: Generation | None = None
         self._leaving: list[Generation] = []
@@ -70,7 +70,7 @@ class Supervisor:
     def serve(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status, which is another than 0 if nothing ever started."""
         try:
-            self._door = _bind(self._host, self._port)
+            self._doors = _doors(self._host, self._port, self._workers)
         except OSError as error:
             print(f"Error: cannot listen on {self._host}:{self._port}: {error.strerror}.", file=sys.stderr)
             return 1
@@ -96,12 +96,15 @@ class Supervisor:
             self._begin_at = time.monotonic() + RESTART_WAIT_SECONDS
             return
         out, into = os.pipe()
-        handed = (self._door.fileno(), into)
-        command = [sys.executable, "-m", "forum.server.generation", *map(str, handed), *self._arguments]
+        doors = [door.fileno() for door in self._doors]
+        command = [sys.executable, "-m", "forum.server.generation", ",".join(map(str, doors)), str(into)]
         # Blocked signals stay blocked in what we start: Ctrl+C is for us alone, who then end the others in order.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, pass_fds=handed, env={**THRIFT, **os.environ}
+            [*command, *self._arguments],
+            stdin=subprocess.PIPE,
+            pass_fds=(*doors, into),
+            env={**THRIFT, **os.environ},
         )
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.close(into)
@@ -140,7 +143,8 @@ class Supervisor:
 
     def _end(self) -> None:
         """Let every generation finish what it has in hand."""
-        self._door.close()
+        for door in self._doors:
+            door.close()
         everyone = [one for one in (self._serving, self._coming, *self._leaving) if one is not None]
         for one in everyone:
             one.process.terminate()
@@ -153,14 +157,25 @@ class Supervisor:
                 one.process.wait()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Return the one socket that all workers accept from: what waits in it belongs to none who may die.
+def _doors(host: str, port: int, workers: int) -> list[socket.socket]:
+    """Return a socket for each worker, at one address. What waits in one belongs to none who may die.
 
-    It listens as soon as the first generation can answer.
+    The system spreads those who come over them; from one socket, the worker that wakes first takes all. They listen as
+    soon as the first generation can answer. Raises: OSError, where somebody else listens at the address.
     """
+    if workers == 1 or sys.platform != "linux":  # elsewhere the last one gets all
+        return [_bind(host, port)]
+    with _bind(host, port) as first:  # the others would be let in beside another server
+        port = first.getsockname()[1]
+    return [_bind(host, port, is_shared=True) for _ in range(workers)]
+
+
+def _bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     door = socket.socket(family, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # What is set here is so for every connection accepted from it.
     door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -77,7 +77,7 @@ def _last(start_response: "StartResponse") -> Any:
 
 
 def _turn_away_from(door: socket.socket) -> None:
-    """Put a socket to which nobody comes in the place of the shared one, in this process.
+    """Put a socket to which nobody comes in the place of the one at the address, in this process.
 
     Granian cannot be told to accept no more without closing connections too, and a connection that it accepts
     in its last moment would be closed unheard. At the door, the next generation takes it.
@@ -109,7 +109,7 @@ def _allow_files() -> None:
 def _granian(door: socket.socket, application: Any) -> None:
     """Run granian's worker in this process, over a socket that others accept from too.
 
-    Its own server gives each worker a socket of its own; what waits in there is reset when that worker ends.
+    Its own server opens a socket in each worker; what waits in there is reset when that worker ends.
     """
     server = MPServer(
         "",

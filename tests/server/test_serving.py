@@ -48,6 +48,29 @@ def test_a_restart_brings_the_new_code_and_fails_no_request(site: "Site") -> Non
     assert len(site.web_workers()) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers share one socket")
+def test_those_who_come_at_once_are_spread_over_the_workers(site: "Site") -> None:
+    def sockets() -> list[int]:
+        return [len(os.listdir(f"/proc/{worker}/fd")) for worker in site.web_workers()]
+
+    before = sockets()
+    connections = [site.connect(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n") for _ in range(32)]
+    for connection in connections:
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 200")
+    assert all(more - less > 3 for less, more in zip(before, sockets(), strict=True))
+    for connection in connections:
+        connection.close()
+
+
+def test_a_second_server_at_the_same_address_is_refused(site: "Site") -> None:
+    second = subprocess.run(
+        site.command, check=False, env=site.environ, capture_output=True, text=True, timeout=LONGEST_SECONDS
+    )
+    assert second.returncode == 1
+    assert "cannot listen" in second.stderr
+    assert site.get("/") == b"generation 1"
+
+
 def test_new_code_that_does_not_start_leaves_the_old_one_serving(site: "Site") -> None:
     old = site.web_workers()
     site.file.write_text("no python")
@@ -136,11 +159,10 @@ class Site:
             "import sys; from forum.server.supervisor import web_server; "
             f"sys.exit(web_server('small_site:app', '127.0.0.1', {self.port}, 2).serve())"
         )
-        environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.command = [sys.executable, "-c", program]
+        self.environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", program], env=environ, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, env=self.environ, stdout=log, stderr=log)
         wait_until(lambda: "Serving" in self.log.read_text() and len(self.web_workers()) == 2)
 
     def write(self, number: int) -> None:
