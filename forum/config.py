@@ -82,7 +82,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         site_name=_value(given, "SITE_NAME") or "Slack Water",
         rate_limits=(_value(given, "RATE_LIMITS") or "on").lower() != "off",
         proxies=_number(given, "PROXIES"),
-        page_cache_mb=_number(given, "PAGE_CACHE_MB", 12),
+        page_cache_mb=_number(given, "PAGE_CACHE_MB", 8),
         instance=instance,
     )
     _refuse_wrong(settings)
