@@ -21,7 +21,6 @@ import brotli
 from flask import Flask, abort, current_app, g, has_request_context, render_template
 from markupsafe import Markup
 from sqlalchemy import bindparam, select
-from sqlalchemy.orm import defer, lazyload
 
 from forum import clock
 from forum.accounts.user import User
@@ -34,6 +33,7 @@ from forum.discussion.rights import Act, is_for_supporters, rights
 from forum.discussion.thread import Node, Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.exchange import Exchange
+from forum.moderation.cards import light_essay
 from forum.moderation.queue import may_use_desk, waiting_count
 from forum.pagecache import PageCache
 from forum.pages.gate import Gate, gate_before
@@ -46,9 +46,6 @@ from forum.text.markdown import MAX_CHARACTERS
 
 NOT_AROUND = {"source", "html", "preview_html", "toc", "thread_version", "visible_comments", "commented_at"}
 """Columns of an essay that its version is of, or that only its threads and their number show."""
-
-LIGHT = (defer(Essay.source), defer(Essay.html), defer(Essay.preview_html), lazyload(Essay.tags))
-"""Of an essay, all but what only the frame shows: that is there already after most comments."""
 
 ORDERS = frozenset(order.value for order in Order)
 
@@ -452,7 +449,7 @@ class Pages:
         """Return what only its writer sees of a page's discussion; made for each visit, and not kept."""
         both = select(User, Essay).join(Essay, Essay.id == essay_id).where(User.id == user_id)
         with self._nobody():
-            user, essay = db.session.execute(both.options(*LIGHT)).one()
+            user, essay = db.session.execute(both.options(*light_essay())).one()
             return waiting_parts(user, essay, threads.ids, may)
 
     def waiting_badge(self, user_id: int) -> str:
@@ -578,7 +575,8 @@ class Pages:
             return read_from_replica(
                 question,
                 answer,
-                lambda: render(db.session.get(Essay, versions.essay_id, options=LIGHT) or abort(404)),
+                # What is left where it is only the frame shows, which is there already after most comments.
+                lambda: render(db.session.get(Essay, versions.essay_id, options=light_essay()) or abort(404)),
             )
 
     @contextmanager

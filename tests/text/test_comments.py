@@ -1,6 +1,8 @@
 """What a comment becomes, and what it may not be."""
 
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -223,3 +225,17 @@ def test_no_word_is_lost(source: str) -> None:
     except Rejected:
         return
     assert html.count("word") == source.count("word")
+
+
+def test_threads_whose_words_are_a_parsers_first_get_all_of_its_rules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, html = sys.getswitchinterval(), render_comment("Some *words*.").html
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            monkeypatch.setattr(markdown, "_MARKDOWN", markdown._comment_markdown())
+            with ThreadPoolExecutor(8) as crowd:
+                assert {one.html for one in crowd.map(render_comment, ["Some *words*."] * 8)} == {html}
+    finally:
+        sys.setswitchinterval(before)
