@@ -18,6 +18,27 @@ class Sized(Protocol):
 Part = TypeVar("Part", bound=Sized)
 
 
+class Unmade(Exception):  # noqa: N818  # no error: another thread makes it
+    """What was asked for is not there yet, and this thread only hands out what is."""
+
+
+class _Here(threading.local):
+    only_finds = False
+
+
+_here = _Here()
+
+
+def only_find_here() -> None:
+    """Let this thread from now on raise Unmade where it would have to make something, so that nobody waits for it."""
+    _here.only_finds = True
+
+
+def may_make_here() -> bool:
+    """Tell whether this thread may make what is not there."""
+    return not _here.only_finds
+
+
 class PageCache:
     """What this process has rendered. A key names versions, so that nothing in here can grow stale.
 
@@ -44,10 +65,12 @@ class PageCache:
     ) -> Part:
         """Return what is kept under a key, made now if need be; who asks meanwhile waits for the same one.
 
-        `holds` tells whether what was found is still good.
+        `holds` tells whether what was found is still good. Raises: Unmade, in a thread that makes nothing.
         """
         part = cast(Part | None, self.find(key))
         if part is None or not holds(part):
+            if _here.only_finds:
+                raise Unmade
             with self._maker(key):
                 part = cast(Part | None, self.find(key))
                 if part is None or not holds(part):

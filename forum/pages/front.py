@@ -32,6 +32,7 @@ from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
 from forum.notifications.follow import Follow
 from forum.notifications.notice import unread_by
+from forum.pagecache import Unmade, may_make_here
 from forum.pages.own import Concern, OwnParts, concerns, parts_of
 from forum.pages.shared import (
     CSRF,
@@ -138,7 +139,7 @@ class Front:
         self._repeats: tuple[bytes, dict[tuple[str | None, ...], Repeat]] = (b"", {})
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Answer a request, or hand it on."""
+        """Answer a request, or hand it on. Raises: Unmade, in a thread that is only to find what is kept."""
         mark = self._reads.mark() if self._reads is not None and "HTTP_COOKIE" not in environ else None
         if mark is None:
             return self._answer_or_hand_on(environ, start, None)
@@ -158,6 +159,8 @@ class Front:
         if asked is not None:
             try:
                 answer = self._answer(asked, environ)
+            except Unmade:
+                raise
             except HTTPException:
                 answer = None  # the application has a page for it
             except Exception:  # the application meets it too, and has pages for that
@@ -169,6 +172,8 @@ class Front:
                     repeats[_key(environ)] = Repeat(answer.status, answer.headers, body, answer.validity)
                 start(answer.status, answer.headers)
                 return body
+        if not may_make_here():
+            raise Unmade
         return self.behind(environ, start)
 
     def _asked(self, environ: Environ) -> Asked | None:

@@ -35,7 +35,7 @@ from forum.essays.essay import Essay
 from forum.exchange import Exchange
 from forum.moderation.cards import light_essay
 from forum.moderation.queue import may_use_desk, waiting_count
-from forum.pagecache import PageCache
+from forum.pagecache import PageCache, Unmade, may_make_here
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts, waiting_parts
 from forum.rawreads import RawReads, RawStatement
@@ -581,7 +581,12 @@ class Pages:
 
     @contextmanager
     def _nobody(self) -> Iterator[None]:
-        """Give a context of its own: inside a request, Flask would share that one's person and database session."""
+        """Give a context of its own: inside a request, Flask would share that one's person and database session.
+
+        Raises: Unmade, in a thread that only finds.
+        """
+        if not may_make_here():
+            raise Unmade
         with self._app.app_context(), self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
             g.nobody_asks = True
             yield
