@@ -18,7 +18,7 @@ class Sized(Protocol):
 Part = TypeVar("Part", bound=Sized)
 
 
-class Unmade(Exception):  # noqa: N818  # no error: another thread makes it
+class Unmade(Exception):  # no error: another thread makes it
     """What was asked for is not there yet, and this thread only hands out what is."""
 
 
