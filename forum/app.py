@@ -42,7 +42,7 @@ from forum.packing import init_packing
 from forum.pages.comment import blueprint as comment
 from forum.pages.essay import blueprint as essay
 from forum.pages.feeds import blueprint as feeds
-from forum.pages.front import Front
+from forum.pages.front import Front, where_it_may_wait
 from forum.pages.health import blueprint as health
 from forum.pages.home import blueprint as home
 from forum.pages.inbox import blueprint as inbox
@@ -115,6 +115,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_sessions(app)
     init_web(app)
     init_packing(app)
+    app.wsgi_app = where_it_may_wait(app.wsgi_app)  # type: ignore[method-assign]
     init_assets(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -172,8 +172,6 @@ class Front:
                     repeats[_key(environ)] = Repeat(answer.status, answer.headers, body, answer.validity)
                 start(answer.status, answer.headers)
                 return body
-        if not may_make_here():
-            raise Unmade
         return self.behind(environ, start)
 
     def _asked(self, environ: Environ) -> Asked | None:
@@ -287,6 +285,17 @@ class Front:
             session.update(csrf_token=csrf)
             signed = generate_csrf() if token else ""
         return Cookie(token_digest(token) if token else None, signed, signed_at, not FLEETING & said.keys())
+
+
+def where_it_may_wait(application: Callable[[Environ, Start], Iterable[bytes]]) -> Any:
+    """Return an application that raises Unmade in a thread that only hands out what is there."""
+
+    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+        if not may_make_here():
+            raise Unmade
+        return application(environ, start)
+
+    return answer
 
 
 class Visit(NamedTuple):
