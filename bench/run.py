@@ -132,12 +132,12 @@ def _measure_elsewhere(part: str, kind: str, asked: argparse.Namespace) -> list[
 
 
 def _facts(asked: argparse.Namespace) -> dict[str, str]:
-    from forum.server.web import THREADS
+    from forum.server.crew import WORK_THREADS
 
     return {
         **machine(),
         "load": f"{os.getloadavg()[0]:.2f} in the minute before; compare within this table only",
-        "server": f"forum serve with {WORKERS} workers of {THREADS} threads, and its mail worker",
+        "server": f"forum serve with {WORKERS} workers of {1 + WORK_THREADS} threads, and its mail worker",
         "client": client_name(),
         "rounds": f"{asked.rounds} rounds of {asked.seconds} s",
         "data": f"seed {asked.seed}; the same essay each time, and each discussion begins as the others do",

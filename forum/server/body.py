@@ -5,75 +5,102 @@ import socket
 import stat
 import struct
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
-BODIES_AT_ONCE = 1
-"""So many requests of one worker may wait for their bodies; a proxy that buffers them never lets one wait."""
+BODIES_AT_ONCE = 16
+"""So many bodies may be late at once, each worker; a proxy that buffers them never lets one be."""
 
 LARGEST_BYTES = 8 * 1_024 * 1_024
 """No address takes more. A longer one is not read: the application refuses it by its announced length."""
 
-AT_ONCE_SECONDS = 0.1
-"""Nearly every body is there by then; a late one is waited for if no other is. Who waits keeps a thread from others."""
+QUEUE_SECONDS = 1.0
+"""Nearly every body is there when it is read. Where all that are read are late, the next are asked to come again."""
 
 BODY_SECONDS = 10
 SLOWEST_BYTES_A_SECOND = 32 * 1_024
 """A large body has a second more for each of these."""
 
+LOOK_SECONDS = 0.5
+"""How often somebody looks for bodies whose time is over."""
+
+Refuse = Callable[[str, str], None]
+"""Answers a request with a status and a sentence."""
+
+
+@dataclass
+class Arriving:
+    """A body that is on its way."""
+
+    scope: "WSGIEnvironment"
+    length: int
+    until: float
+    """By when it is to be read, and, once it is, by when it is to be there, in monotonic time."""
+    then: Callable[[], None]
+    """What to do when it is there, in place of what it was read from."""
+    refuse: Refuse
+
 
 class Bodies:
-    """Gives the application requests with bodies that have arrived, and answers for it where they do not."""
+    """Waits for the bodies of requests: each in a thread that nobody else needs, for nothing else can wait for one."""
 
-    def __init__(self, application: "WSGIApplication", port: int) -> None:
-        self._application = application
+    def __init__(self, port: int) -> None:
         self._port = port
-        self._room = threading.BoundedSemaphore(BODIES_AT_ONCE)
+        self._threads = ThreadPoolExecutor(BODIES_AT_ONCE, "body")
+        self._numbers = count()
+        self._queued: dict[int, Arriving] = {}
+        self._read: dict[int, Arriving] = {}
+        threading.Thread(target=self._watch, name="bodies", daemon=True).start()
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request that announces the length of its body."""
-        length = _length(environ)
+    def wait_for(self, scope: "WSGIEnvironment", then: Callable[[], None], refuse: Refuse) -> None:
+        """Do something when a body of an announced length has arrived; refuse the request if it does not."""
+        length = _length(scope)
         if not 0 < length <= LARGEST_BYTES:
-            return self._application(environ, start_response)
-        body = _Body(environ["wsgi.input"], length)
-        if not body.has_come.wait(AT_ONCE_SECONDS):
-            if not self._room.acquire(blocking=False):
-                return _refuse(
-                    start_response, "503 Service Unavailable", "Too much arrives at once. Try again."
-                )
-            try:
-                body.has_come.wait(BODY_SECONDS + length / SLOWEST_BYTES_A_SECOND)
-            finally:
-                self._room.release()
-        if not body.has_come.is_set():
-            cut_off(environ.get("REMOTE_ADDR", ""), self._port, BODY_SECONDS - 1)
-            return _refuse(start_response, "408 Request Timeout", "What you sent did not arrive in time.")
-        if len(body.content) < length:
-            return _refuse(start_response, "400 Bad Request", "What you sent did not arrive whole.")
-        environ["wsgi.input"] = BytesIO(body.content)
-        return self._application(environ, start_response)
+            return then()
+        number = next(self._numbers)
+        self._queued[number] = Arriving(scope, length, time.monotonic() + QUEUE_SECONDS, then, refuse)
+        self._threads.submit(self._receive, number)
+        return None
 
-
-class _Body:
-    """A body on its way, read by a thread of its own: there is no other way to stop waiting for it."""
-
-    def __init__(self, source: BytesIO, length: int) -> None:
-        self.content = b""
-        self.has_come = threading.Event()
-        self._source, self._length = source, length
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
+    def _receive(self, number: int) -> None:
+        body = self._queued.pop(number, None)
+        if body is None:
+            return  # it waited too long, and was refused
+        body.until = time.monotonic() + BODY_SECONDS + body.length / SLOWEST_BYTES_A_SECOND
+        self._read[number] = body
         try:
-            self.content = self._source.read(self._length)
+            content = body.scope["wsgi.input"].read(body.length)
         except OSError:
-            pass  # what is missing is seen by its length
+            content = b""  # what is missing is seen by its length
         finally:
-            self.has_come.set()
+            del self._read[number]
+        if len(content) == body.length:
+            body.scope["wsgi.input"] = BytesIO(content)
+            body.then()
+        elif time.monotonic() < body.until:
+            body.refuse("400 Bad Request", "What you sent did not arrive whole.")
+        else:
+            body.refuse("408 Request Timeout", "What you sent did not arrive in time.")
+
+    def _watch(self) -> None:
+        """Refuse who waits too long for somebody to read, and cut off who is too slow: then nothing more is read."""
+        while True:
+            time.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for number, body in list(self._queued.items()):
+                if body.until < now and self._queued.pop(number, None) is body:
+                    body.refuse("503 Service Unavailable", "Too much arrives at once. Try again.")
+            for body in list(self._read.values()):
+                if body.until < now:
+                    cut_off(body.scope.get("REMOTE_ADDR", ""), self._port, BODY_SECONDS - 1)
 
 
 def cut_off(address: str, port: int, seconds: int) -> None:
@@ -104,15 +131,8 @@ def _quiet_ms(connection: socket.socket) -> int:
     return milliseconds
 
 
-def _length(environ: "WSGIEnvironment") -> int:
+def _length(scope: "WSGIEnvironment") -> int:
     try:
-        return int(environ["CONTENT_LENGTH"])
+        return int(scope["CONTENT_LENGTH"])
     except ValueError:
         return 0
-
-
-def _refuse(start_response: "StartResponse", status: str, sentence: str) -> list[bytes]:
-    start_response(
-        status, [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"), ("Retry-After", "5")]
-    )
-    return [sentence.encode()]

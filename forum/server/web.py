@@ -6,24 +6,21 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server import mp
 from granian.server.mp import MPServer
 
-from forum.server.body import BODIES_AT_ONCE, Bodies
+from forum.server.crew import Crew
 from forum.server.lifeline import end_with, name_process
 from forum.server.supervisor import BACKLOG
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-THREADS = BODIES_AT_ONCE + 1
-"""One may wait for a body, one always answers. With eight a page took twice the processor's time."""
+    from _typeshed.wsgi import WSGIApplication
 
 HEADER_SECONDS = 10
 """How long a client may take for its request line and headers, and how long a kept connection may be idle."""
@@ -40,40 +37,14 @@ def serve_web(door: socket.socket, application: "WSGIApplication", lifeline: int
     name_process("forum-web")
     _allow_files()
     end_with(lifeline)
-    front = Front(application, door.getsockname()[1])
+    crew = Crew(application, door.getsockname()[1])
 
     def leave(_number: int, _frame: object) -> None:
-        front.is_leaving = True
+        crew.is_leaving = True
         _turn_away_from(door)
 
     signal.signal(signal.SIGUSR1, leave)
-    _granian(door, front)
-
-
-class Front:
-    """What every request passes first: it waits for bodies, and ends connections while the worker leaves."""
-
-    def __init__(self, application: "WSGIApplication", port: int) -> None:
-        self._application = application
-        self._bodies = Bodies(application, port)
-        self.is_leaving = False
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request."""
-        if self.is_leaving:
-            start_response = _last(start_response)
-        if "CONTENT_LENGTH" in environ:
-            return self._bodies(environ, start_response)
-        return self._application(environ, start_response)
-
-
-def _last(start_response: "StartResponse") -> Any:
-    """Return what begins an answer after which the connection is closed; the client asks again on a new one."""
-
-    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-        return start_response(status, [*headers, ("Connection", "close")], *error)
-
-    return start
+    _granian(door, crew)
 
 
 def _turn_away_from(door: socket.socket) -> None:
@@ -106,16 +77,19 @@ def _allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _granian(door: socket.socket, application: Any) -> None:
+def _granian(door: socket.socket, crew: Crew) -> None:
     """Run granian's worker in this process, over a socket that others accept from too.
 
-    Its own server opens a socket in each worker; what waits in there is reset when that worker ends.
+    Its own server opens a socket in each worker; what waits in there is reset when that worker ends. What it would put
+    around a WSGI application ends a request when the application returns; without it, any thread may.
     """
+    server_module: Any = mp
+    server_module._wsgi_call_wrap = lambda callback, *_: callback
     server = MPServer(
         "",
         interface=Interfaces.WSGI,
         runtime_mode=RuntimeModes.mt,
-        blocking_threads=THREADS,
+        blocking_threads=1,
         backpressure=CONNECTIONS,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
@@ -126,5 +100,5 @@ def _granian(door: socket.socket, application: Any) -> None:
     )
     shared: Any = SocketHolder
     server._shd, server._sso = shared(door.fileno(), False, BACKLOG), door
-    worker = server._spawn_worker(0, MPServer._spawn_wsgi_worker, lambda: application)
+    worker = server._spawn_worker(0, MPServer._spawn_wsgi_worker, lambda: crew)
     worker.inner.run()

@@ -1,7 +1,6 @@
 """The real server over the wire: it restarts without failing a request, outlives its processes and bad clients."""
 
 import http.client
-import io
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.site import children, process_name, tree
-from forum.server.body import Bodies, cut_off
+from forum.server.body import Bodies
 from tests.server.test_kill import free_port
 
 LONGEST_SECONDS = 30
@@ -109,13 +108,12 @@ def test_clients_that_stall_hold_up_nobody(site: "Site") -> None:
     stalled = [site.connect(head) for _ in range(20)]
     stalled += [site.connect(head + b"Content-Length: 100\r\n\r\nwords") for _ in range(20)]
     assert site.get("/") == b"generation 1"
-    long = site.connect(b"GET / HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n")
-    assert is_turned_away(long)
-    for connection in (*stalled, long):
-        connection.close()
     whole = site.connect(head + b"Content-Length: 5\r\nConnection: close\r\n\r\nwords")
     assert whole.makefile("rb").read().endswith(b"words")
-    whole.close()
+    long = site.connect(b"GET / HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n")
+    assert is_turned_away(long)
+    for connection in (*stalled, whole, long):
+        connection.close()
 
 
 def is_turned_away(connection: socket.socket) -> bool:
@@ -130,21 +128,18 @@ def test_a_body_that_does_not_come_is_given_up_and_its_connection_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("forum.server.body.BODY_SECONDS", 0.1)
-    reached: list[object] = []
+    reached: list[str] = []
+    said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-        bodies = Bodies(lambda environ, _start: reached.append(environ) or [b""], port)  # type: ignore[func-returns-value]
-        client = socket.create_connection(door.getsockname())
+        bodies = Bodies(door.getsockname()[1])
+        client = socket.create_connection(door.getsockname(), LONGEST_SECONDS)
         server, _ = door.accept()
         client.sendall(b"wor")
-        status: list[str] = []
-        environ = {"CONTENT_LENGTH": "100", "wsgi.input": server.makefile("rb"), "REMOTE_ADDR": "127.0.0.1"}
-        bodies(environ, lambda said, *_: status.append(said) or io.BytesIO().write)  # type: ignore[func-returns-value]
-        assert (status, reached) == (["408 Request Timeout"], [])
-        time.sleep(0.1)
-        cut_off("127.0.0.1", port, 0)
-        client.settimeout(LONGEST_SECONDS)
+        scope = {"CONTENT_LENGTH": "100", "wsgi.input": server.makefile("rb"), "REMOTE_ADDR": "127.0.0.1"}
+        bodies.wait_for(scope, lambda: reached.append("it"), lambda status, _: said.append(status))
         assert client.recv(1) == b""
+        wait_until(lambda: bool(said))
+        assert (said, reached) == (["408 Request Timeout"], [])
         client.close()
         server.close()
 

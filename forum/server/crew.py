@@ -1,0 +1,118 @@
+"""The threads of a web worker: one hands out what is kept, a few do the work, others wait for what still arrives."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from forum.pagecache import Unmade, only_find_here
+from forum.server.body import Bodies
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+WORK_THREADS = 4
+"""They take turns with the interpreter's lock, but also wait for the disk and for each other."""
+
+SAME_FOR_ALL: dict[str, Any] = {
+    "SCRIPT_NAME": "",
+    "GATEWAY_INTERFACE": "CGI/1.1",
+    "SERVER_SOFTWARE": "forum",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+
+log = logging.getLogger("forum.server")
+
+
+class Wire(Protocol):
+    """Granian's side of a request: whoever has it may answer, in any thread and at any time."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Send an answer."""
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any) -> None:
+        """Send an answer in pieces, which come from `__next__()`; with `close()` at the end."""
+
+
+class Crew:
+    """What granian calls with each request, in the only Python thread that it has; the request may go on to another.
+
+    So what takes long, what waits for a lock and who sends slowly hold up nobody who reads what is kept.
+    """
+
+    def __init__(self, application: "WSGIApplication", port: int) -> None:
+        self._application = application
+        self._bodies = Bodies(port)
+        self._work = ThreadPoolExecutor(WORK_THREADS, "work")
+        self._only_finds = False
+        self.is_leaving = False
+
+    def __call__(self, wire: Wire, scope: "WSGIEnvironment") -> None:
+        """Answer a request at once if that can be, else see to it that it is answered."""
+        if not self._only_finds:
+            self._only_finds = True
+            only_find_here()
+        if "CONTENT_LENGTH" in scope:
+            self._bodies.wait_for(scope, partial(self._begin, wire, scope), partial(_refuse, wire))
+            return
+        try:
+            self._answer(wire, scope)
+        except Unmade:
+            self._begin(wire, scope)
+
+    def _begin(self, wire: Wire, scope: "WSGIEnvironment") -> None:
+        """Have a request answered by a thread that may take its time."""
+        self._work.submit(self._answer, wire, scope)
+
+    def _answer(self, wire: Wire, scope: "WSGIEnvironment") -> None:
+        start = _Start()
+        try:
+            body = self._application(SAME_FOR_ALL | scope, cast("StartResponse", start))
+            headers = [*start.headers, ("Connection", "close")] if self.is_leaving else start.headers
+            if isinstance(body, list):
+                wire.response_bytes(start.status, headers, body[0] if len(body) == 1 else b"".join(body))
+            else:
+                wire.response_iter(start.status, headers, _Pieces(body))
+        except Unmade:
+            raise
+        except Exception:
+            log.exception("a request failed")
+            _refuse(wire, "500 Internal Server Error", "Something went wrong here.")
+
+
+def _refuse(wire: Wire, status: str, sentence: str) -> None:
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"), ("Retry-After", "5")]
+    wire.response_bytes(int(status[:3]), headers, sentence.encode())
+
+
+class _Start:
+    """What an application says of its answer before its body."""
+
+    __slots__ = ("headers", "status")
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
+        self.status = int(status[:3])
+        self.headers = headers
+
+
+class _Pieces:
+    """A body as granian asks for it."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+        self._pieces: Iterator[bytes] = iter(body)
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
