@@ -1,12 +1,12 @@
 """What has to be known before a comment is added, read in one statement while the locks are held."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, select
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
@@ -18,14 +18,17 @@ from forum.discussion.comment import Comment, CommentRevision
 from forum.discussion.learned import LearnedFilter, know_newest
 from forum.discussion.rules import rules_by
 from forum.essays.essay import Essay
-from forum.prepared import Part, Prepared, Row, Rows
+from forum.prepared import Part, Prepared, Row
 from forum.site.settings import PAGE_VERSION, SiteSettings, are_in_force, settings_last_seen, site_settings
 from forum.subscriptions.subscription import Subscription
 
-ALSO_COMPARED = 30
-"""So many comments more of the same writer are looked at for the same words: staff may write without a pause."""
+LEAST_COMPARED = 10
+"""So many of a writer's last comments are looked at for the same words, where the limits allow them fewer in that time:
+staff may write without a pause."""
 
-HOUR = timedelta(hours=1)
+
+COUNTED = ("last", "burst", "hour", "fast")
+"""The names of the numbers of comments to which limits count; see _counted()."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Before:
     """Of a new thread its number in the discussion, of a reply its place in the thread."""
     posted_id: int | None
     """The comment that the same form made already."""
-    recent: Sequence[datetime]
-    """When its writer posted in the last hour, the newest first."""
+    posted_at: Mapping[int, datetime | None]
+    """When its writer posted the last comment but so many, counted from 1, for every number that a limit asks for."""
     repeats_own: bool
     """Whether its writer posted the same words a moment ago."""
     is_signed_in: bool
@@ -58,20 +61,18 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
     id, from others.
     """
     settings = settings_last_seen()
-    rows = _read(settings, author, essay, source, form_token, answered)
-    row = rows[0]
+    row = _read(settings, author, essay, source, form_token, answered)
     if not are_in_force(settings, row["settings_version"]):
-        rows = _read(site_settings(), author, essay, source, form_token, answered)
-        row = rows[0]
+        settings = site_settings()
+        row = _read(settings, author, essay, source, form_token, answered)
     _bring_up_to_date(author, essay, row)
     know_newest((row["learned_id"], row["learned_at"]) if row["learned_id"] else None)
-    now = clock.now()
     return Before(
         comment_id=row["comment_id"],
         wording_id=row["wording_id"],
         number=row["number"],
         posted_id=row["posted_id"],
-        recent=[at for at in rows.column("posted_at") if at is not None and now - at < HOUR],
+        posted_at={most: row[f"{name}_at"] for name, most in _counted(settings).items()},
         repeats_own=bool(row["repeats_own"]),
         is_signed_in=bool(row["is_signed_in"]),
         same_words_at=row["same_words_at"],
@@ -80,9 +81,8 @@ def read_before(author: User, essay: Essay, source: str, form_token: str, answer
 
 def _read(
     settings: SiteSettings, author: User, essay: Essay, source: str, form_token: str, answered: Comment | None
-) -> Rows:
-    now, rules = clock.now(), rules_by(settings)
-    repeat = rules["repeat"]
+) -> Row:
+    now, repeat = clock.now(), rules_by(settings)["repeat"]
     asks_repeat = repeat.is_on and len(source) >= repeat.values["characters"]
     given = {
         "author": author.id,
@@ -92,11 +92,24 @@ def _read(
         "words": source,
         "same_since": now - timedelta(minutes=settings.same_text_minutes),
         "essay": essay.id,
-        "most": max(settings.posts_per_hour, settings.posts_in_burst, rules["fast"].values["comments"]),
+        "compared": max(LEAST_COMPARED, settings.posts_per_hour * -(-settings.same_text_minutes // 60)),
     }
+    given |= {f"before_{name}": most - 1 for name, most in _counted(settings).items()}
     if asks_repeat:
         given["repeat_since"] = now - timedelta(days=repeat.values["days"])
-    return _reading(answered is not None, asks_repeat, is_sqlite()).rows(**given)
+    row: Row = _reading(answered is not None, asks_repeat, is_sqlite()).rows(**given)[0]
+    return row
+
+
+def _counted(settings: SiteSettings) -> dict[str, int]:
+    """Return after how many comments each limit, and the rule against haste, asks when the first of them was."""
+    counts = (
+        1,
+        settings.posts_in_burst,
+        settings.posts_per_hour,
+        rules_by(settings)["fast"].values["comments"],
+    )
+    return dict(zip(COUNTED, counts, strict=True))
 
 
 @cache
@@ -138,7 +151,7 @@ def _reading(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Prepared:
 
 
 def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any]:
-    """Return the select of one row for each recent comment of the writer, at least one, what else is known in each."""
+    """Return the select of the one row that says all."""
     learned = select(LearnedFilter.id, LearnedFilter.trained_at).order_by(LearnedFilter.id.desc()).limit(1)
     by_form = (Comment.author_id == bindparam("author")) & (Comment.form_token == bindparam("form_token"))
     facts = select(
@@ -152,17 +165,12 @@ def _statement(is_reply: bool, asks_repeat: bool, on_sqlite: bool) -> Select[Any
         (_same_words_at() if asks_repeat else literal(None, UtcDateTime)).label("same_words_at"),
         _repeats_own().label("repeats_own"),
         _is_signed_in().label("is_signed_in"),
+        *(_posted_at(name).label(f"{name}_at") for name in COUNTED),
         *(column for part in _parts() for column in part.columns),
     )
     here = facts.select_from(User).join(Essay, Essay.id == bindparam("essay"))
     here = here.outerjoin(Subscription, Subscription.user_id == User.id)
-    known = here.where(User.id == bindparam("author")).subquery()
-    # By the ids, of which an index knows each writer's last: by the time all that they ever wrote would be read.
-    last = select(Comment.id, Comment.created_at).where(Comment.author_id == bindparam("author"))
-    last = last.order_by(Comment.id.desc())
-    recent = last.limit(bindparam("most")).subquery()
-    rows = select(*known.c, recent.c.created_at.label("posted_at"))
-    return rows.select_from(known.outerjoin(recent, true())).order_by(recent.c.id.desc())
+    return here.where(User.id == bindparam("author"))
 
 
 def _bring_up_to_date(author: User, essay: Essay, row: Row) -> None:
@@ -186,13 +194,24 @@ def _is_signed_in() -> ColumnElement[bool]:
     return exists(select(Session.id).where(mine))
 
 
+def _posted_at(name: str) -> ColumnElement[Any]:
+    """Return when the writer posted their last comment but so many: one step each in an index, and one row.
+
+    By the ids, of which that index knows each writer's last: by the time all that they ever wrote would be read.
+    """
+    last = (
+        select(Comment.created_at).where(Comment.author_id == bindparam("author")).order_by(Comment.id.desc())
+    )
+    return last.limit(1).offset(bindparam(f"before_{name}")).scalar_subquery()
+
+
 def _repeats_own() -> ColumnElement[Any]:
     """Return whether one of the writer's last comments began with the same words a moment ago."""
     last = (
         select(Comment.id, Comment.created_at)
         .where(Comment.author_id == bindparam("author"))
         .order_by(Comment.id.desc())
-        .limit(bindparam("most") + ALSO_COMPARED)
+        .limit(bindparam("compared"))
         .subquery()
     )
     first = (CommentRevision.comment_id == last.c.id) & (CommentRevision.number == 1)

@@ -65,7 +65,7 @@ def causes_for_words(
         posted_at=now,
         joined_at=author.created_at,
         accepted_before=edited.accepted_before if edited else author.accepted_comments,
-        recent=tuple(before.recent) if before else (),
+        recent=_recent(before, rules["fast"].values["comments"]) if before else (),
         same_words_at=(
             before.same_words_at if before else _same_words_at(words.source, now, edited, rules["repeat"])
         ),
@@ -93,14 +93,20 @@ def refuse_if_too_fast(author: User, essay: Essay, before: Before, now: datetime
     if is_new_writer(author, settings):
         limits.append((1, timedelta(seconds=settings.new_reader_wait_seconds)))
     for most, window in limits:
-        within = [at for at in before.recent if now - at < window]
-        if len(within) >= most:
-            wait = math.ceil((within[most - 1] + window - now).total_seconds())
+        first_of_them = before.posted_at[most]
+        if first_of_them is not None and now - first_of_them < window:
+            wait = math.ceil((first_of_them + window - now).total_seconds())
             raise Refused(
                 f"You have posted {_comments(most)} in {wait_words(round(window.total_seconds()))}, "
                 f"which is the limit. You can post again in {wait_words(wait)}.",
                 retry_after=max(1, wait),
             )
+
+
+def _recent(before: Before, most: int) -> tuple[datetime, ...]:
+    """Return so many posts as the rule against haste counts, all as old as the first of them: it asks no more."""
+    first_of_them = before.posted_at[most]
+    return () if first_of_them is None else (first_of_them,) * most
 
 
 def _causes(
