@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ PAGES = "BENCH_PAGES"
 """The variable that names the folder with pages: page.json holds status and headers of page.body, and so on."""
 
 FIRST_TIMES = 12
+LONGEST_WAIT_SECONDS = 30
 
 OF_THE_SERVER = ("server", "date", "connection", "transfer-encoding")
 """Headers that the server itself adds, to the bare pages as well."""
@@ -58,9 +60,17 @@ def fetch(url: str, headers: Mapping[str, str]) -> Answer:
 
 
 def warm_up(url: str, headers: Mapping[str, str]) -> None:
-    """Ask often enough on new connections that every worker has had its first time."""
-    for _ in range(FIRST_TIMES):
-        fetch(url, headers)
+    """Ask often enough on new connections that every worker has had its first time, and what it makes behind that.
+
+    Brotli of an essay's page is made in the background; who may have it gets gzip until then. Raises: RuntimeError.
+    """
+    wanted = "br" if "br" in headers.get("Accept-Encoding", "") else None
+    until, times = time.monotonic() + LONGEST_WAIT_SECONDS, 0
+    while times < FIRST_TIMES:
+        coding = fetch(url, headers).headers.get("content-encoding")
+        times = times + 1 if wanted in (None, coding) else 0
+        if time.monotonic() > until:
+            raise RuntimeError(f"{url}: no {wanted} in {LONGEST_WAIT_SECONDS} s")
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

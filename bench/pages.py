@@ -72,6 +72,7 @@ def _bare(site: Site, series: Mapping[str, Series]) -> Iterator[Server]:
     folder = site.folder / "pages"
     folder.mkdir(exist_ok=True)
     for name, one in series.items():
+        warm_up(one.url, one.headers)
         answer = fetch(one.url, one.headers)
         answer.keep(folder, name.replace(" ", "-"))
         one.bytes = len(answer.body)

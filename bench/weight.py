@@ -17,8 +17,10 @@ from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.bare import warm_up
 from bench.site import KINDS, Server, Site, made_site
 from bench.table import Figure, machine, text_table
+from bench.wrk import BROTLI
 from tests.chromium import chromium
 
 SIZES = (25, 200)
@@ -70,6 +72,7 @@ def measure_weight(site: Site, product: Server) -> list[Figure]:
 
 
 def _view(browser: Browser, url: str, comments: int) -> View:
+    warm_up(url, BROTLI)
     page = browser.new_page()
     noted = _noted(page.context.new_cdp_session(page))
     page.goto(url, wait_until="networkidle")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import IO
+from typing import IO, Any
 
 KEY_BYTES = 16
 SLOT = struct.Struct(f"<{KEY_BYTES}sII")
@@ -110,8 +110,7 @@ class Exchange:
 
     def _find(self, name: bytes) -> bytes | None:
         with self._directory() as is_ours:
-            for slot in range(SLOTS) if is_ours else ():
-                key, start, end = self._slot(slot)
+            for key, start, end in self._slots() if is_ours else ():
                 if key == name and start < end:
                     return self._map[start:end]
         return None
@@ -130,17 +129,15 @@ class Exchange:
             start = DATA
         end = start + len(value)
         # Who dies in the middle leaves slots that name nothing, never one that names half a value.
-        for slot in range(SLOTS):
-            key, other_start, other_end = self._slot(slot)
+        for slot, (key, other_start, other_end) in enumerate(self._slots()):
             if slot == number or key == name or (other_start < end and start < other_end):
                 self._set_slot(slot, b"", 0, 0)
         self._map[start:end] = value
         NEXT.pack_into(self._map, 0, end, (number + 1) % SLOTS)
         self._set_slot(number, name, start, end)
 
-    def _slot(self, number: int) -> tuple[bytes, int, int]:
-        key, start, end = SLOT.unpack_from(self._map, 8 + number * SLOT.size)
-        return key, start, end
+    def _slots(self) -> Iterator[tuple[Any, ...]]:
+        return SLOT.iter_unpack(self._map[8:DATA])
 
     def _set_slot(self, number: int, name: bytes, start: int, end: int) -> None:
         SLOT.pack_into(self._map, 8 + number * SLOT.size, name, start, end)

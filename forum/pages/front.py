@@ -84,7 +84,10 @@ Headers = list[tuple[str, str]]
 
 
 class Answer(NamedTuple):
-    """An answer; `validity` says until when it is the same for all if nothing is written, None for one reader alone."""
+    """An answer; `validity` says until when it is the same for all if nothing is written.
+
+    None where it is one reader's alone, or where the next one may get another encoding.
+    """
 
     status: str
     headers: Headers
@@ -201,9 +204,10 @@ class Front:
         versions = reads.versions(asked.slug)
         if versions is None:
             return None
-        return self._answer_stranger(self._pages.stranger(versions, asked.view), environ)
+        page = self._pages.stranger(versions, asked.view)
+        return self._answer_stranger(page, versions.essay_id, asked.view, environ)
 
-    def _answer_stranger(self, page: Page, environ: Environ) -> Answer:
+    def _answer_stranger(self, page: Page, essay_id: int, view: View, environ: Environ) -> Answer:
         about = [
             ("ETag", page.etag),
             ("Cache-Control", "no-cache"),
@@ -211,12 +215,16 @@ class Front:
         ]
         if page.etag.removeprefix("W/") in environ.get("HTTP_IF_NONE_MATCH", ""):
             return Answer("304 Not Modified", about, b"", page.validity)
-        match encoding_of(environ.get("HTTP_ACCEPT_ENCODING", "")):
-            case "br":
-                return self._ok(page.brotli, "br", about, page.validity)
-            case "gzip":
-                return self._ok(page.gzip, "gzip", about, page.validity)
-        return self._ok(page.html, "", about, page.validity)
+        encodings = encodings_in(environ.get("HTTP_ACCEPT_ENCODING", ""))
+        validity: Validity | None = page.validity
+        if "br" in encodings:
+            brotli = self._pages.brotli(page, essay_id, view)
+            if brotli is not None:
+                return self._ok(brotli, "br", about, validity)
+            validity = None
+        if "gzip" in encodings:
+            return self._ok(page.gzip, "gzip", about, validity)
+        return self._ok(page.html, "", about, validity)
 
     def _answer_reader(self, asked: Asked, cookie: Cookie, reads: "Reads", environ: Environ) -> Answer | None:
         now = clock.now()
@@ -245,7 +253,7 @@ class Front:
         about = [("Cache-Control", "no-store"), ("Vary", "Accept, Accept-Encoding, Cookie")]
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
-        return self._ok(filled(frame.parts, values, threads, own).encode(), "", about)
+        return self._ok(filled(frame.parts, values, threads, own), "", about)
 
     def _ok(self, body: bytes, encoding: str, about: Headers, validity: Validity | None = None) -> Answer:
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
@@ -411,11 +419,6 @@ def visit_statement() -> Select[Any]:
     unread = unread_by(themselves, bindparam("now", type_=UtcDateTime()))
     facts = (unread.scalar_subquery(), follows, exists().where(theirs, there), pace.scalar_subquery())
     return of_session(versions_statement(*facts, Essay.commented_at, *TERMS, *OF_SESSION))
-
-
-def encoding_of(accepted: str) -> str:
-    """Return the encoding that a browser understands and we have: "br", "gzip" or none."""
-    return next((name for name in ("br", "gzip") if name in encodings_in(accepted)), "")
 
 
 def encodings_in(accepted: str) -> frozenset[str]:

@@ -61,8 +61,8 @@ def test_nothing_of_the_viewer_is_in_the_shared_part(cast: Cast, who: str) -> No
     assert bool(tokens) is (who != "stranger")
     with cast.app.test_request_context():
         essay = db.session.get_one(Essay, cast.essay_id)
-        leaves = kept_pages().threads(versions_of(essay), View(Order.OLDEST, 1)).leaves
-        html = "".join(leaf.html for leaf in leaves)
+        groups = kept_pages().threads(versions_of(essay), View(Order.OLDEST, 1)).groups
+        html = b"".join(leaf.html for group in groups for leaf in group.leaves).decode()
     assert not any(token in html for token in tokens)
     assert "csrf" not in html
     assert "My waiting words" not in html

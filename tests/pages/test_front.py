@@ -3,6 +3,7 @@
 import gzip
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
-from forum.pages.shared import Branch, Count, Frame, Leaf, Other, Page, Pages, Threads, Versions, View
+from forum.pages.shared import Branch, Count, Frame, Group, Leaf, Other, Page, Pages, Threads, Versions, View
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -37,6 +38,17 @@ def kept(app: Flask) -> Pages:
 
 def without_tokens(page: str) -> str:
     return re.sub(r'(name="(?:csrf_token|form_token)"[^>]*? value=)"[^"]*"', r"\1", page)
+
+
+def as_brotli(visitor: Visitor, path: str) -> Any:
+    """Ask as a browser does until the background has made it."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        answer = visitor.get(path, headers={"Accept-Encoding": "gzip, deflate, br"})
+        if answer.headers["Content-Encoding"] == "br":
+            return answer
+        time.sleep(0.002)
+    raise AssertionError("no brotli")
 
 
 def reached_the_application(cast: Cast, visitor: Visitor, path: str, **options: Any) -> bool:
@@ -56,7 +68,7 @@ def test_a_stranger_gets_one_page_in_every_encoding_and_304_while_it_is_current(
     cast.reader.comment(cast.slug, "The moon does the pulling.")
     plain = cast.stranger.get(ON_TIDES)
     packed = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip"})
-    small = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip, deflate, br"})
+    small = as_brotli(cast.stranger, ON_TIDES)
     assert (packed.headers["Content-Encoding"], small.headers["Content-Encoding"]) == ("gzip", "br")
     assert gzip.decompress(packed.data) == brotli.decompress(small.data) == plain.data
     assert "The moon does the pulling." in plain.text
@@ -231,8 +243,7 @@ def test_a_page_that_another_worker_made_is_the_same_and_holds_as_long(app: Flas
         Versions(essay.id, essay.version, essay.thread_version, ""), View(Order.OLDEST, 1)
     )
     made.validity = replace(made.validity, others=frozenset({Other(7, 1, 9), Other(8, 2, 3)}))
-    taken = Page.unpacked(made.packed(), made.exchange)
-    assert (taken.html, taken.validity, taken.etag) == (made.html, made.validity, made.etag)
+    assert Page.unpacked(made.packed()) == made
 
 
 def test_a_discussion_that_a_rule_closes_is_shown_closed_from_that_moment_on(cast: Cast) -> None:
@@ -333,8 +344,12 @@ def _texts(app: Flask) -> list[str]:
         if isinstance(part, Page):
             texts.append(part.html.decode())
         elif isinstance(part, Threads):
-            texts += [leaf.html for leaf in part.leaves]
+            texts += [leaf.html.decode() for group in part.groups for leaf in group.leaves]
+        elif isinstance(part, Group):
+            texts.append(part.plain.decode())
+        elif isinstance(part, Leaf):
+            texts.append(part.html.decode())
         elif not isinstance(part, Count):
-            assert isinstance(part, Branch | Frame | Leaf)
+            assert isinstance(part, Branch | Frame)
             texts.append(part.html)
     return texts
