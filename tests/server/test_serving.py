@@ -20,11 +20,17 @@ from tests.server.test_kill import free_port
 LONGEST_SECONDS = 30
 READERS = 4
 SITE = """
-import time
+import os, time
+from forum.pagecache import Unmade, may_make_here
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
         time.sleep(1)
+    if environ["PATH_INFO"] == "/made":
+        if not may_make_here():
+            raise Unmade
+        while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
+            time.sleep(0.01)
     body = environ["wsgi.input"].read() if environ.get("CONTENT_LENGTH") else b"generation {number}"
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
@@ -113,6 +119,15 @@ def test_clients_that_stall_hold_up_nobody(site: "Site") -> None:
     long = site.connect(b"GET / HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n")
     assert is_turned_away(long)
     for connection in (*stalled, whole, long):
+        connection.close()
+
+
+def test_what_takes_its_time_holds_up_nobody_who_asks_for_what_is_there(site: "Site") -> None:
+    asking = [site.connect(b"GET /made HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") for _ in range(20)]
+    assert site.get("/") == b"generation 1"
+    (site.file.parent / "go").touch()
+    for connection in asking:
+        assert connection.makefile("rb").read().endswith(b"generation 1")
         connection.close()
 
 
