@@ -123,7 +123,9 @@ def test_clients_that_stall_hold_up_nobody(site: "Site") -> None:
 
 
 def test_what_takes_its_time_holds_up_nobody_who_asks_for_what_is_there(site: "Site") -> None:
-    asking = [site.connect(b"GET /made HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") for _ in range(20)]
+    asking = [
+        site.connect(b"GET /made HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") for _ in range(20)
+    ]
     assert site.get("/") == b"generation 1"
     (site.file.parent / "go").touch()
     for connection in asking:
