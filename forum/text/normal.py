@@ -18,7 +18,10 @@ def normalise(text: str | None) -> str:
     blank lines before it and white space at the end of the whole text go. Idempotent. None, as a
     field that was not sent gives it, is an empty text.
     """
-    text = _LINE_ENDS.sub("\n", text or "")
+    text = text or ""
+    if text.isascii() and text.replace("\n", "").isprintable():  # nothing is to be done to most texts
+        return _BLANK_LINES_FIRST.sub("", text.rstrip())
+    text = _LINE_ENDS.sub("\n", text)
     if not text.isascii():
         text = _mend_surrogates(text)
     text = _FORBIDDEN.sub("", text)

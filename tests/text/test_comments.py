@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forum.text import markdown
+from forum.text.excerpt import count_words, plain_text
 from forum.text.markdown import MAX_CHARACTERS, MAX_HTML, Rejected, bare_links, render_comment
+from forum.text.normal import normalise
 from tests.text.html_reading import complaints_about_comment
 
 REL = 'rel="nofollow ugc noopener"'
@@ -187,7 +189,7 @@ def test_slow_rendering_is_refused_and_logs_only_a_hash(
 ) -> None:
     monkeypatch.setattr(markdown, "RENDER_CPU_SECONDS", 0.0)
     with caplog.at_level(logging.WARNING), pytest.raises(Rejected, match="too long to show"):
-        render_comment("my secret opinion")
+        render_comment("my ~~secret~~ opinion")
     assert "secret" not in caplog.text
     # The sha256 of those words.
     assert "sha256" in caplog.text
@@ -227,15 +229,56 @@ def test_no_word_is_lost(source: str) -> None:
     assert html.count("word") == source.count("word")
 
 
+PROSE_PIECES = [
+    *" \n.,;:?!()'\"*-–“”‘’«…_1",
+    "\n\n",
+    "a",
+    "Bc",
+    "é",
+    "½",
+    "don",
+    "中",
+    "*b*",
+    " *c d* ",
+    "http://e.example",
+]
+
+
+@given(st.lists(st.sampled_from(PROSE_PIECES), max_size=16))
+def test_prose_is_what_the_parser_makes_of_it(pieces: list[str]) -> None:
+    source = normalise("".join(pieces))
+    html = markdown.prose_html(source)
+    assert html in (None, markdown._to_html(source))
+    if html is not None:
+        assert render_comment(f"{source} It ends.").words == count_words(plain_text(html)) + 2
+
+
+@pytest.mark.parametrize(
+    ("source", "is_prose"),
+    [
+        ("She *waits*, he says: “why?”\nNobody (I asked) knows.\n\nIt’s well-known, isn't it …", True),
+        ("*One* of two.", True),
+        ("Two *stars or* three* of them.", False),
+        ("- A list.", False),
+        ("1. A list.", False),
+        ("A link: https://a.example", False),
+        ("A tag: <b>", False),
+        ("An _underline_.", False),
+    ],
+)
+def test_prose_needs_no_parser(source: str, is_prose: bool) -> None:
+    assert (markdown.prose_html(source) is not None) == is_prose
+
+
 def test_threads_whose_words_are_a_parsers_first_get_all_of_its_rules(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before, html = sys.getswitchinterval(), render_comment("Some *words*.").html
+    before, html = sys.getswitchinterval(), render_comment("Some _words_.").html
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(30):
             monkeypatch.setattr(markdown, "_MARKDOWN", markdown._comment_markdown())
             with ThreadPoolExecutor(8) as crowd:
-                assert {one.html for one in crowd.map(render_comment, ["Some *words*."] * 8)} == {html}
+                assert {one.html for one in crowd.map(render_comment, ["Some _words_."] * 8)} == {html}
     finally:
         sys.setswitchinterval(before)
