@@ -2,8 +2,8 @@
 
 The folders in their order; each imports only those before it (held by import-linter, see pyproject.toml).
 
-config clock database walindex rawreads replica redis_counts limits stitching pagecache exchange packing assets web
-                the ground: settings, time, rows, rates, kept bytes, static files, HTTP manners
+config clock database walindex finding rawreads replica redis_counts limits stitching pagecache exchange packing
+assets web      the ground: settings, time, rows, rates, kept bytes, static files, HTTP manners
 text            words in, safe words out; knows nothing of the site
 outbox          mail, stored in the same transaction as its cause, sent by the worker; bounces, addresses that get none
 site            settings an admin may change while it runs, and the audit log

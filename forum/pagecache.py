@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
+from forum.finding import Unmade, may_make_here
+
 
 class Sized(Protocol):
     """What is kept; `size` is about how many bytes of memory it takes, with all that it may yet grow."""
@@ -16,27 +18,6 @@ class Sized(Protocol):
 
 
 Part = TypeVar("Part", bound=Sized)
-
-
-class Unmade(Exception):  # no error: another thread makes it
-    """What was asked for is not there yet, and this thread only hands out what is."""
-
-
-class _Here(threading.local):
-    only_finds = False
-
-
-_here = _Here()
-
-
-def only_find_here() -> None:
-    """Let this thread from now on raise Unmade where it would have to make something, so that nobody waits for it."""
-    _here.only_finds = True
-
-
-def may_make_here() -> bool:
-    """Tell whether this thread may make what is not there."""
-    return not _here.only_finds
 
 
 class PageCache:
@@ -69,7 +50,7 @@ class PageCache:
         """
         part = cast(Part | None, self.find(key))
         if part is None or not holds(part):
-            if _here.only_finds:
+            if not may_make_here():
                 raise Unmade
             with self._maker(key):
                 part = cast(Part | None, self.find(key))

@@ -1,16 +1,19 @@
 """Reads past SQLAlchemy's own machinery, for what is asked thousands of times a second: its SQL, the driver's rows.
 
-Where the database can tell that nothing at all was written to it since, what was read then is read no more.
+Where the database can tell that nothing at all was written to it since, what was read then is read no more. Where it
+cannot, what is asked in one moment is read once: a read that begins after all of those came is good for each of them.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.sql import Executable
 
+from forum.finding import Unread, may_make_here
 from forum.walindex import WalIndex
 
 MOST_KNOWN = 1_000
@@ -20,6 +23,20 @@ MOST_ROWS = 100
 """Longer ones are read each time."""
 
 Rows = list[tuple[Any, ...]]
+
+_numbers = count()
+
+
+class _Moment(threading.local):
+    mark: bytes | None = None
+
+
+_moment = _Moment()
+
+
+def begin_moment() -> None:
+    """Let this thread answer whom it has heard by now from what it reads from now on, until the next moment begins."""
+    _moment.mark = b"%d" % next(_numbers)
 
 
 class RawStatement:
@@ -60,17 +77,20 @@ class RawReads:
         self._broken: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
 
     def mark(self) -> bytes | None:
-        """Return what stays the same as long as nobody commits anything, None where that cannot be told."""
-        return self._index.mark() if self._index is not None else None
+        """Return what stays the same as long as nobody commits anything, or for a moment; None where nothing does."""
+        return self._index.mark() if self._index is not None else _moment.mark
 
     def rows(self, statement: RawStatement, **given: Any) -> Rows:
         """Return the rows of a statement, as they were read last where nothing was written since.
 
-        Raises: the driver's OperationalError, when the database cannot be reached.
+        Raises: the driver's OperationalError, when the database cannot be reached; Unread, in a thread that only
+        finds what is kept, outside of a moment.
         """
         values = statement.values(given)
         mark = self.mark()
         if mark is None:
+            if not may_make_here():
+                raise Unread
             return self._read(statement, values)
         # Before the read: what is written meanwhile makes it one to be read again.
         state = self._known

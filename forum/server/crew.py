@@ -1,13 +1,16 @@
-"""The threads of a web worker: one hands out what is kept, a few do the work, others wait for what still arrives."""
+"""The threads of a web worker: one hands out what is kept, others look at the database, work, or wait for bodies."""
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from forum.pagecache import Unmade, only_find_here
+from forum.finding import Unmade, Unread, only_find_here
+from forum.rawreads import begin_moment
 from forum.server.body import Bodies
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ class Crew:
         self._application = application
         self._bodies = Bodies(port)
         self._work = ThreadPoolExecutor(WORK_THREADS, "work")
+        self._unread: SimpleQueue[tuple[Wire, WSGIEnvironment]] = SimpleQueue()
+        threading.Thread(target=self._read, name="read", daemon=True).start()
         self._only_finds = False
         self.is_leaving = False
 
@@ -64,8 +69,24 @@ class Crew:
             return
         try:
             self._answer(wire, scope)
+        except Unread:
+            self._unread.put((wire, scope))
         except Unmade:
             self._begin(wire, scope)
+
+    def _read(self) -> None:
+        """Answer those who need a look at the database: all who came while the last ones were answered with one."""
+        only_find_here()
+        while True:
+            together = [self._unread.get()]
+            while not self._unread.empty():
+                together.append(self._unread.get())
+            begin_moment()
+            for wire, scope in together:
+                try:
+                    self._answer(wire, scope)
+                except Unmade:
+                    self._begin(wire, scope)
 
     def _begin(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         """Have a request answered by a thread that may take its time."""

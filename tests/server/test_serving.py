@@ -21,7 +21,7 @@ LONGEST_SECONDS = 30
 READERS = 4
 SITE = """
 import os, time
-from forum.pagecache import Unmade, may_make_here
+from forum.finding import Unmade, may_make_here
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/slow":

@@ -1,0 +1,28 @@
+"""Threads that only hand out what is there, so that nobody waits for what is made or read meanwhile."""
+
+import threading
+
+
+class Unmade(Exception):
+    """What was asked for is not there yet, and this thread makes nothing: another one has to be asked."""
+
+
+class Unread(Unmade):
+    """What was asked for must be read first, and this thread waits for no database."""
+
+
+class _Here(threading.local):
+    only_finds = False
+
+
+_here = _Here()
+
+
+def only_find_here() -> None:
+    """Let this thread from now on raise Unmade where it would have to make something."""
+    _here.only_finds = True
+
+
+def may_make_here() -> bool:
+    """Tell whether this thread may make what is not there."""
+    return not _here.only_finds
