@@ -30,9 +30,9 @@ from forum.database import UtcDateTime, db
 from forum.discussion.answers import new_form_token
 from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
+from forum.finding import Unmade, Unread, may_make_here
 from forum.notifications.follow import Follow
 from forum.notifications.notice import unread_by
-from forum.pagecache import Unmade, may_make_here
 from forum.pages.own import Concern, OwnParts, concerns, parts_of
 from forum.pages.shared import (
     CSRF,
@@ -143,8 +143,10 @@ class Front:
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or hand it on. Raises: Unmade, in a thread that is only to find what is kept."""
-        mark = self._reads.mark() if self._reads is not None and "HTTP_COOKIE" not in environ else None
-        if mark is None:
+        mark = self._reads.mark() if self._reads is not None else None
+        if mark is None and not may_make_here() and environ["PATH_INFO"].startswith("/essays/"):
+            raise Unread
+        if mark is None or "HTTP_COOKIE" in environ:
             return self._answer_or_hand_on(environ, start, None)
         repeats = self._repeats
         if repeats[0] != mark or len(repeats[1]) >= MOST_REPEATS:
