@@ -9,7 +9,7 @@ format is RFC 1951 and RFC 1952.
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 Piece = "Segment | bytes"
@@ -54,6 +54,17 @@ class Segment:
         self._raw = raw if len(raw) <= SHORT else b""
         self._crc = crc32(raw)
         self._table = _table(len(raw)) if len(raw) > SHORT else None
+
+    @classmethod
+    def joined(cls, segments: "Sequence[Segment]") -> "Segment":
+        """Return segments that follow each other as one, without compressing anything."""
+        one, crc = cls.__new__(cls), 0
+        for segment in segments:
+            crc = segment.checksum_after(crc)
+        one.length = sum(segment.length for segment in segments)
+        one.deflated = b"".join(segment.deflated for segment in segments)
+        one._crc, one._raw, one._table = crc, b"", _table(one.length)
+        return one
 
     def checksum_after(self, crc: int) -> int:
         """Return the CRC-32 of what had `crc` with these bytes behind it; long ones are not looked at again for it."""

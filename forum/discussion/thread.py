@@ -8,11 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Integer,
     ScalarSelect,
     Select,
@@ -32,6 +34,8 @@ from forum.accounts.user import User
 from forum.database import db
 from forum.discussion.comment import Comment, CommentRevision, Presence, Verdict, first_of_thread
 from forum.essays.essay import Essay
+from forum.rawreads import RawStatement
+from forum.replica import CONNECTION
 from forum.site.settings import site_settings
 from forum.text.excerpt import first_line
 
@@ -56,6 +60,13 @@ MOST_TRACES = 100
 SUPPORTING = ("paid", "complimentary")
 """What a writer's subscription was as they posted, where the comment may say that they support the site."""
 
+
+RawRow = tuple[Any, ...]
+ID, ESSAY, ROOT, NUMBER, LIKES, PINNED = range(6)
+"""Where in a row as the driver gives it stands what decides where a comment goes."""
+
+STEP = 10
+"""For each so many threads more, another statement is put together once."""
 
 ANOTHER, LOST, REVISION = aliased(Comment), aliased(Comment), aliased(CommentRevision)
 """Beside the comment that a query is about. Made anew for each query, they took as long as the query."""
@@ -120,10 +131,11 @@ class Node:
 class Thread:
     """One thread of a page as it was read; its nodes are made when somebody wants to see it."""
 
-    first: Any
-    """The row of its first comment, or of a pick."""
-    rows: Sequence[Any]
-    """Of all its comments on the page, by their ids."""
+    first_id: int
+    """Of its first comment, or of a pick."""
+    rows: list[RawRow]
+    """Of all its comments on the page, by their ids, as the driver gave them."""
+    reading: "_Reading"
     essay: Essay
     order: Order
     marks: bool
@@ -132,17 +144,18 @@ class Thread:
     @property
     def digest(self) -> bytes:
         """Return what is another one when anything of it that a reader sees is."""
-        values = [tuple(row) for row in self.rows], self.essay.author_id, self.order, self.marks
+        values = self.rows, self.essay.author_id, self.order, self.marks
         return sha256(pickle.dumps(values, pickle.HIGHEST_PROTOCOL)).digest()
 
     def node(self) -> Node:
         """Return its first comment with the replies below it."""
-        nodes = {row.id: _node(row, self.essay, 0, marks=self.marks) for row in self.rows}
+        rows = [self.reading.row(row) for row in self.rows]
+        nodes = {row.id: _node(row, self.essay, 0, marks=self.marks) for row in rows}
         if self.order == Order.PICKS:
-            pick = nodes[self.first.id]
+            pick = nodes[self.first_id]
             pick.depth, pick.parent_id, pick.is_alone = 0, None, True
         _join(nodes, self.order)
-        return nodes[self.first.id]
+        return nodes[self.first_id]
 
 
 @dataclass(frozen=True)
@@ -166,7 +179,7 @@ class ThreadPage:
 
     def ids(self) -> list[int]:
         """Return the id of every comment on the page."""
-        return [row.id for thread in self.threads for row in thread.rows]
+        return [row[ID] for thread in self.threads for row in thread.rows]
 
 
 @dataclass(frozen=True)
@@ -315,18 +328,71 @@ def _threads(essay: Essay, order: Order, number: int, per_page: int, last_number
     until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
     page = {"until": until, "after": until - per_page, "per_page": per_page, "past": (number - 1) * per_page}
     tops = db.session.scalars(_tops(order, is_first=number == 1), {"essay_id": essay.id, **page}).all()
-    found = db.session.execute(
-        _threads_of(is_alone=order == Order.PICKS), {"essay_id": essay.id, "ids": tops}
-    )
+    reading, found = _read(essay.id, tops, is_alone=order == Order.PICKS)
     rows, firsts = defaultdict(list), []
     for row in found:
         # In the query, this condition would let SQLite take an index of the whole discussion.
-        if row.essay_id == essay.id:
-            is_first = order == Order.PICKS or row.root_id is None
-            rows[row.id if is_first else row.root_id].append(row)
+        if row[ESSAY] == essay.id:
+            is_first = order == Order.PICKS or row[ROOT] is None
+            rows[row[ID] if is_first else row[ROOT]].append(row)
             firsts += [row] * is_first
     marks = site_settings().supporter_marks
-    return [Thread(one, rows[one.id], essay, order, marks) for one in sorted(firsts, key=_rank(order))]
+    return [
+        Thread(one[ID], rows[one[ID]], reading, essay, order, marks)
+        for one in sorted(firsts, key=_rank(order))
+    ]
+
+
+def _read(essay_id: int, ids: Sequence[int], *, is_alone: bool) -> "tuple[_Reading, list[RawRow]]":
+    """Return all comments of some threads, or those `ids` alone, as the driver gives them. One query.
+
+    Most threads are kept as they were rendered: to make rows of them takes longer than to find them.
+    """
+    session = db.session()
+    connection: Connection = session.info.get(CONNECTION) or session.connection()
+    # One statement for many numbers of ids: the last one stands there several times.
+    size = -(-len(ids) // STEP) * STEP or STEP
+    reading = _readings.get((connection.dialect.name, size, is_alone))
+    if reading is None:
+        reading = _Reading(_threads_of(size, is_alone=is_alone), connection)
+        _readings[connection.dialect.name, size, is_alone] = reading
+    padded = [*ids, *[ids[-1] if ids else 0] * (size - len(ids))]
+    return reading, reading.rows(connection, essay_id, padded)
+
+
+class _Reading:
+    """A statement for comments, turned into SQL once, and how the driver's values become SQLAlchemy's."""
+
+    def __init__(self, statement: Select[Any], connection: Connection) -> None:
+        dialect = connection.dialect
+        self._raw = RawStatement(statement, connection.engine)
+        columns = statement.selected_columns
+        self._names = columns.keys()
+        converts = [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+        self._converts = [(at, convert) for at, convert in enumerate(converts) if convert is not None]
+
+    def rows(self, connection: Connection, essay_id: int, ids: Sequence[int]) -> list[RawRow]:
+        """Run it for ids."""
+        given = {_name(at): one for at, one in enumerate(ids)}
+        values = self._raw.values({"essay_id": essay_id, **given})
+        found = connection.exec_driver_sql(
+            self._raw.sql, tuple(values) if isinstance(values, list) else values
+        )
+        return [tuple(row) for row in found.all()]
+
+    def row(self, raw: RawRow) -> Any:
+        """Return a row with its values as SQLAlchemy gives them, by their names."""
+        values = list(raw)
+        for at, convert in self._converts:
+            values[at] = convert(values[at])
+        return SimpleNamespace(**dict(zip(self._names, values, strict=True)))
+
+
+_readings: dict[tuple[str, int, bool], _Reading] = {}
+
+
+def _name(at: int) -> str:
+    return f"id_{at}"
 
 
 def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
@@ -404,12 +470,11 @@ def _is_lost() -> ColumnElement[bool]:
     return LOST.moved_from_essay_id == ESSAY_ID
 
 
-@cache
-def _threads_of(*, is_alone: bool) -> Select[Any]:
-    """Return the comments of some threads, or those `ids` alone."""
+def _threads_of(size: int, *, is_alone: bool) -> Select[Any]:
+    """Return the comments of so many threads, or those ids alone."""
+    ids = [bindparam(_name(at), type_=Comment.id.type) for at in range(size)]
     if is_alone:
-        return _of_comments()
-    ids: BindParameter[Any] = bindparam("ids", expanding=True)
+        return _rows_where(Comment.id.in_(ids))
     replies = Comment.root_id.in_(ids) & (Comment.place <= SHOWN_REPLIES)
     return _rows_where(or_(Comment.id.in_(ids), replies), Comment.depth < SHOWN_DEPTH, has_something())
 
@@ -445,17 +510,17 @@ def has_something(comment: type[Comment] = Comment) -> ColumnElement[bool]:
     return or_(comment.visible, comment.visible_below > 0)
 
 
-def _rank(order: Order) -> Callable[[Any], tuple[int, ...]]:
+def _rank(order: Order) -> Callable[[RawRow], tuple[int, ...]]:
     """Return what the threads of a page are sorted by; among as many thanks the newest comes first, as in the index."""
     match order:
         case Order.OLDEST:
-            return lambda row: (row.pinned_at is None, row.thread_number or 0, row.id)
+            return lambda row: (row[PINNED] is None, row[NUMBER] or 0, row[ID])
         case Order.NEWEST:
-            return lambda row: (row.pinned_at is None, -(row.thread_number or 0), -row.id)
+            return lambda row: (row[PINNED] is None, -(row[NUMBER] or 0), -row[ID])
         case Order.BEST:
-            return lambda row: (row.pinned_at is None, -row.likes, -row.id)
+            return lambda row: (row[PINNED] is None, -row[LIKES], -row[ID])
         case Order.PICKS:
-            return lambda row: (row.id,)
+            return lambda row: (row[ID],)
 
 
 def _load(essay: Essay, ids: Sequence[int], *, top: int) -> dict[int, Node]:
@@ -470,10 +535,12 @@ def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
     seen: list[Any] = [
         Comment.id,
         Comment.essay_id,
-        Comment.parent_id,
         Comment.root_id,
-        Comment.answers_id,
         Comment.thread_number,
+        Comment.likes,
+        Comment.pinned_at,
+        Comment.parent_id,
+        Comment.answers_id,
         Comment.depth,
         Comment.author_id,
         Comment.presence,
@@ -481,8 +548,6 @@ def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
         Comment.visible_below,
         Comment.created_at,
         Comment.edited_at,
-        Comment.likes,
-        Comment.pinned_at,
         Comment.featured_at,
         Comment.closed_at,
         Comment.closing_note,

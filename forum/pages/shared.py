@@ -14,13 +14,15 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from flask import Flask, abort, current_app, g, has_request_context, render_template
 from markupsafe import Markup
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
+from werkzeug.test import create_environ
 
 from forum import clock
 from forum.accounts.user import User
@@ -33,15 +35,16 @@ from forum.discussion.rights import Act, is_for_supporters, rights
 from forum.discussion.thread import Node, Order, Thread, ThreadPage, thread_page
 from forum.essays.essay import Essay
 from forum.exchange import Exchange
+from forum.finding import Unmade, may_make_here
 from forum.moderation.cards import light_essay
 from forum.moderation.queue import may_use_desk, waiting_count
-from forum.pagecache import PageCache, Unmade, may_make_here
+from forum.pagecache import PageCache
 from forum.pages.compressor import Compressor
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts, waiting_parts
 from forum.rawreads import RawReads, RawStatement
 from forum.replica import read_from_replica
-from forum.site.settings import Setting, site_settings
+from forum.site.settings import Setting, are_in_force, settings_last_seen, site_settings
 from forum.stitching import Segment, gzip_of
 from forum.text.markdown import MAX_CHARACTERS
 
@@ -55,12 +58,11 @@ FOR_EVER = datetime.max.replace(tzinfo=UTC)
 EXCHANGE_BYTES = 4 * 1_024 * 1_024
 """For what the workers of a node hand each other: the last dozen pages or so."""
 
-GROUP = 4
-"""Threads that are compressed together. By 3 the threads of a page took 2 % more bytes, by 6 a third more time when
-one of them changed; alone, and with nothing before them to refer to, they took 40 % more."""
+GROUP = 2
+"""A group may end with each second thread or branch of one, by its number."""
 
-LONG_THREAD = 16_000
-"""Bytes of a thread after which its group ends."""
+LEAST_TOGETHER, MOST_TOGETHER = 10_000, 24_000
+"""Bytes of the groups in which threads are compressed."""
 
 MOST_CUTS = 12
 """Parts of one thread that are kept compressed, between what readers have of their own in it; the newest stay."""
@@ -84,6 +86,7 @@ CSRF, FORM_TOKEN, NAME, UNREAD, WAITING, COMMENTS, THREADS = (
     f"slot-{NONCE}-{name}-" for name in ("csrf", "form", "name", "unread", "waiting", "comments", "threads")
 )
 COUNT = f'"slot-{NONCE}-count-"'
+BRANCH = Markup(f"slot-{NONCE}-branch-")  # noqa: S704  # hexadecimal digits
 """In JSON, where a text that is a slot becomes a number."""
 
 SLOTS = (COUNT, CSRF, FORM_TOKEN, NAME, UNREAD, WAITING, COMMENTS, THREADS)
@@ -233,11 +236,11 @@ class Frame:
 
 @dataclass(eq=False)
 class Leaf:
-    """One rendered thread, with markers where a viewer's own parts go."""
+    """A rendered thread or a part of one, with markers where a viewer's own parts go."""
 
     html: bytes
-    is_last: bool = False
-    """Whether a group ends with it: a matter of the thread alone, so that a new one moves no other from its group."""
+    may_end: bool = False
+    """Whether a group may end with it: a matter of this one alone, so that a change moves few others between groups."""
     _cuts: dict[tuple[int, int], Segment] = field(default_factory=dict)
 
     @property
@@ -266,7 +269,7 @@ class Leaf:
     def with_lines(self, lines: OwnParts) -> "Leaf":
         """Return it with what is everybody's at its markers, before what will be one viewer's."""
         html = MARK.sub(lambda found: lines.get(_marker(found), "").encode() + found[0], self.html)
-        return self if html == self.html else Leaf(html, self.is_last)
+        return self if html == self.html else Leaf(html, self.may_end)
 
     def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
         """Return it for gzip: a viewer's own parts as bytes, and what is between them as segments."""
@@ -307,37 +310,37 @@ class Group:
         return 1_000 + 2 * SEGMENT_BYTES + 2 * len(self.plain)
 
     @cached_property
-    def markers(self) -> frozenset[tuple[str, int]]:
-        """Return its markers."""
-        return frozenset(marker for leaf in self.leaves for marker in leaf.spots)
+    def places(self) -> dict[tuple[str, int], Leaf]:
+        """Return its markers, and in which thread each of them is."""
+        return {marker: leaf for leaf in self.leaves for marker in leaf.spots}
 
-    @cached_property
-    def alone(self) -> Segment:
-        """Return it compressed so that it can stand anywhere."""
-        return _made_here(self.plain)
+    def behind(self, before: "Group | None") -> Segment:
+        """Return it compressed, so that it can stand right behind another group, or None: then anywhere.
 
-    def behind(self, before: "Group") -> Segment:
-        """Return it compressed so that it can stand right behind another one; smaller, for they are alike."""
+        Behind another one it is smaller, for they are alike.
+        """
+        if before is None:
+            return self._alone
         known = self._behind
         if known is None or known[0] != before.digest:
             known = self._behind = (before.digest, _made_here(self.plain, before.plain))
         return known[1]
 
-    def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
-        """Return its threads for gzip, each by itself, with a viewer's own parts."""
-        return [piece for leaf in self.leaves for piece in leaf.pieces(own)]
+    @cached_property
+    def _alone(self) -> Segment:
+        return _made_here(self.plain)
 
 
 @dataclass(frozen=True)
-class Branch:
-    """A reply to the first comment of a thread, rendered with all that is below it."""
+class Leaves:
+    """One rendered thread: its beginning, what is below each reply to its first comment, its end."""
 
-    html: Markup
+    leaves: tuple[Leaf, ...]
 
     @property
     def size(self) -> int:
         """Return about what it takes."""
-        return 500 + len(self.html)
+        return 500 + self.leaves[0].size + self.leaves[-1].size
 
 
 @dataclass
@@ -391,16 +394,30 @@ class Threads:
 
     def pieces(self, own: OwnParts) -> "list[Segment | bytes]":
         """Return all of it for gzip. Who has nothing of their own in a group shares its segment with everybody."""
+        cut = {self._places[marker] for marker in own if marker in self._places} if own else set()
+        if not cut:
+            return [self._whole] if self.groups else []
         pieces: list[Segment | bytes] = []
-        markers, before = own.keys(), None
+        before = None
         for group in self.groups:
-            if not markers.isdisjoint(group.markers):
-                pieces += group.pieces(own)
-                before = None
-            else:
-                pieces.append(group.alone if before is None else group.behind(before))
+            if cut.isdisjoint(group.leaves):
+                pieces.append(group.behind(before))
                 before = group
+            else:
+                pieces += [
+                    piece for leaf in group.leaves for piece in leaf.pieces(own if leaf in cut else {})
+                ]
+                before = None
         return pieces
+
+    @cached_property
+    def _whole(self) -> Segment:
+        rest = [group.behind(before) for before, group in pairwise(self.groups)]
+        return Segment.joined([self.groups[0].behind(None), *rest])
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, int], Leaf]:
+        return {marker: leaf for group in self.groups for marker, leaf in group.places.items()}
 
 
 @dataclass(frozen=True)
@@ -437,6 +454,7 @@ class Pages:
         """What was found of readers: see `viewer.py`."""
         self._exchange = Exchange(EXCHANGE_BYTES)
         self._compressor = Compressor(self._exchange)
+        self._request = create_environ(base_url=app.config["SITE_URL"])
         self._reads: tuple[RawReads, RawStatement] | None = None
 
     def clear(self) -> None:
@@ -585,10 +603,14 @@ class Pages:
 
     def _leaves(self, essay: Essay, page: ThreadPage) -> list[Leaf]:
         """Return a page's threads, each by itself, with the lines where others were moved away in their places."""
-        begin, mark, end = thread_html([]).partition("<!--below:0-->")
-        note = render_template("discussion/_page_note.html", page=page, path=essay.path)
-        threads = [self._leaf(thread) for thread in page.threads]
-        leaves = [Leaf(begin.encode()), *threads, Leaf((mark + end + note).encode())]
+        begin, end = self._list
+        note = (
+            render_template("discussion/_page_note.html", page=page, path=essay.path)
+            if page.most or page.is_empty
+            else ""
+        )
+        threads = [leaf for thread in page.threads for leaf in self._leaves_of(thread).leaves]
+        leaves = [begin, *threads, end if not note else Leaf(end.html + note.encode())]
         if not page.has_lost:
             return leaves
         is_end = (
@@ -599,45 +621,60 @@ class Pages:
 
     def _groups(self, leaves: Sequence[Leaf]) -> list[Group]:
         """Return threads in groups, each as it was compressed if it is made of the very same threads."""
-        groups, begin = [], 0
+        groups, begin, length = [], 0, 0
         for end, leaf in enumerate(leaves, 1):
-            if leaf.is_last or end == len(leaves):
+            length += len(leaf.html)
+            if length > MOST_TOGETHER or (leaf.may_end and length > LEAST_TOGETHER) or end == len(leaves):
                 groups.append(self._group(tuple(leaves[begin:end])))
-                begin = end
+                begin, length = end, 0
         return groups
 
     def _group(self, leaves: tuple[Leaf, ...]) -> Group:
         return self.cache.find_or_make(("group", leaves), lambda: Group(leaves))
 
-    def _leaf(self, thread: Thread) -> Leaf:
-        """Render a thread, or find it as it was rendered: a new comment changes one of them, the others stay."""
-        return self.cache.find_or_make(("leaf", thread.digest), lambda: self._render_thread(thread))
+    @cached_property
+    def _list(self) -> tuple[Leaf, Leaf]:
+        """Return the beginning and the end of a list of threads."""
+        begin, mark, end = thread_html([]).partition("<!--below:0-->")
+        return Leaf(begin.encode()), Leaf((mark + end).encode())
 
-    def _render_thread(self, thread: Thread) -> Leaf:
+    def _leaves_of(self, thread: Thread) -> Leaves:
+        """Render a thread, or find it as it was rendered: a new comment changes one of them, the others stay."""
+        return self.cache.find_or_make(("thread", thread.digest), lambda: self._render_thread(thread))
+
+    def _render_thread(self, thread: Thread) -> Leaves:
         """Render a thread whose branches, but for the one with the new comment, are as they were."""
         first = thread.node()
+        branches = [self._branch(reply) for reply in first.replies]
         for reply in first.replies:
-            reply.rendered = self._branch(reply)
-        html = _rendered(first).encode()
-        return Leaf(html, is_last=(first.number or first.id) % GROUP == 0 or len(html) > LONG_THREAD)
+            reply.rendered = BRANCH
+        begin, *rest = _rendered(first).split(BRANCH)
+        may_end = (first.number or first.id) % GROUP == 0
+        if not rest:
+            return Leaves((Leaf(begin.encode(), may_end),))
+        return Leaves((Leaf(begin.encode()), *branches, Leaf(rest[-1].encode(), may_end)))
 
-    def _branch(self, reply: Node) -> Markup:
-        return self.cache.find_or_make(("branch", _digest(reply)), lambda: Branch(_rendered(reply))).html
+    def _branch(self, reply: Node) -> Leaf:
+        return self.cache.find_or_make(
+            ("branch", _digest(reply)),
+            lambda: Leaf(_rendered(reply).encode(), may_end=reply.id % GROUP == 0),
+        )
 
     def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
         if has_request_context() and g.get("nobody_asks"):
             return render(db.session.get_one(Essay, versions.essay_id))
+
+        def read() -> Rendered:
+            # What is left where it is only the frame shows, which is there already after most comments.
+            return render(db.session.get(Essay, versions.essay_id, options=_light()) or abort(404))
+
         with self._nobody():
-            site = select(Setting.value).where(Setting.name == "page_version").scalar_subquery()
-            question = select(Essay.version, Essay.thread_version, site).where(Essay.id == versions.essay_id)
+            are_in_force(settings_last_seen(), versions.site)
+            if "replica" not in self._app.extensions:
+                return read()
             answer = (versions.essay, versions.thread, versions.site or None)
-            return read_from_replica(
-                question,
-                answer,
-                # What is left where it is only the frame shows, which is there already after most comments.
-                lambda: render(db.session.get(Essay, versions.essay_id, options=light_essay()) or abort(404)),
-            )
+            return read_from_replica(_versions_of(versions.essay_id), answer, read)
 
     @contextmanager
     def _nobody(self) -> Iterator[None]:
@@ -647,9 +684,19 @@ class Pages:
         """
         if not may_make_here():
             raise Unmade
-        with self._app.app_context(), self._app.test_request_context(base_url=self._app.config["SITE_URL"]):
+        with self._app.app_context(), self._app.request_context(self._request.copy()):
             g.nobody_asks = True
             yield
+
+
+@cache
+def _light() -> tuple[Any, ...]:
+    return light_essay()
+
+
+def _versions_of(essay_id: int) -> Select[Any]:
+    site = select(Setting.value).where(Setting.name == "page_version").scalar_subquery()
+    return select(Essay.version, Essay.thread_version, site).where(Essay.id == essay_id)
 
 
 def _render_frame(

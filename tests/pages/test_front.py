@@ -22,7 +22,7 @@ from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
-from forum.pages.shared import Branch, Count, Frame, Group, Leaf, Other, Page, Pages, Threads, Versions, View
+from forum.pages.shared import Count, Frame, Group, Leaf, Leaves, Other, Page, Pages, Threads, Versions, View
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -349,7 +349,9 @@ def _texts(app: Flask) -> list[str]:
             texts.append(part.plain.decode())
         elif isinstance(part, Leaf):
             texts.append(part.html.decode())
+        elif isinstance(part, Leaves):
+            texts += [leaf.html.decode() for leaf in part.leaves]
         elif not isinstance(part, Count):
-            assert isinstance(part, Branch | Frame)
+            assert isinstance(part, Frame)
             texts.append(part.html)
     return texts
