@@ -53,17 +53,18 @@ class Segment:
         self.deflated = _deflate(raw, before[-WINDOW:])
         self._raw = raw if len(raw) <= SHORT else b""
         self._crc = crc32(raw)
-        self._table = _table(len(raw)) if len(raw) > SHORT else None
+        self._table = _table(_power(len(raw))) if len(raw) > SHORT else None
 
     @classmethod
     def joined(cls, segments: "Sequence[Segment]") -> "Segment":
         """Return segments that follow each other as one, without compressing anything."""
-        one, crc = cls.__new__(cls), 0
+        one, crc, power = cls.__new__(cls), 0, ONE
         for segment in segments:
             crc = segment.checksum_after(crc)
+            power = segment.checksum_after(power) ^ segment._crc
         one.length = sum(segment.length for segment in segments)
         one.deflated = b"".join(segment.deflated for segment in segments)
-        one._crc, one._raw, one._table = crc, b"", _table(one.length)
+        one._crc, one._raw, one._table = crc, b"", _table(power)
         return one
 
     def checksum_after(self, crc: int) -> int:
@@ -114,14 +115,19 @@ def _store(raw: bytes, out: list[bytes]) -> None:
             _store(raw[start : start + MOST_STORED], out)
 
 
-def _table(length: int) -> "array[int]":
-    """Return, for each four bits of a checksum, what their 16 values become with so many bytes behind it.
+def _power(length: int) -> int:
+    """Return what a checksum of one bit, x to the power of 0, becomes with so many bytes behind it.
 
     A checksum is a remainder of polynomials over two elements. Bytes behind it multiply it by a power of x, and add
     something that depends on them alone: what zeros make of two checksums differs by the product of the difference.
     """
     zeros = bytes(length)
-    shifted = [crc32(zeros, ONE) ^ crc32(zeros, 0)]
+    return crc32(zeros, ONE) ^ crc32(zeros, 0)
+
+
+def _table(power: int) -> "array[int]":
+    """Return, for each four bits of a checksum, what their 16 values become when it is multiplied by a power of x."""
+    shifted = [power]
     for _ in range(31):
         shifted.append(_times_x(shifted[-1]))
     shifted.reverse()

@@ -327,8 +327,8 @@ def _threads(essay: Essay, order: Order, number: int, per_page: int, last_number
     """Return the threads of a page. Two queries."""
     until = last_number - (number - 1) * per_page if order == Order.NEWEST else number * per_page
     page = {"until": until, "after": until - per_page, "per_page": per_page, "past": (number - 1) * per_page}
-    tops = db.session.scalars(_tops(order, is_first=number == 1), {"essay_id": essay.id, **page}).all()
-    reading, found = _read(essay.id, tops, is_alone=order == Order.PICKS)
+    _, tops = _read(_tops(order, is_first=number == 1), essay_id=essay.id, **page)
+    reading, found = _read_threads(essay.id, [top for (top,) in tops], is_alone=order == Order.PICKS)
     rows, firsts = defaultdict(list), []
     for row in found:
         # In the query, this condition would let SQLite take an index of the whole discussion.
@@ -343,38 +343,42 @@ def _threads(essay: Essay, order: Order, number: int, per_page: int, last_number
     ]
 
 
-def _read(essay_id: int, ids: Sequence[int], *, is_alone: bool) -> "tuple[_Reading, list[RawRow]]":
-    """Return all comments of some threads, or those `ids` alone, as the driver gives them. One query.
+def _read_threads(essay_id: int, ids: Sequence[int], *, is_alone: bool) -> "tuple[_Reading, list[RawRow]]":
+    """Return all comments of some threads, or those `ids` alone. One query."""
+    # One statement for many numbers of ids: the last one stands there several times.
+    size = -(-len(ids) // STEP) * STEP or STEP
+    padded = [*ids, *[ids[-1] if ids else 0] * (size - len(ids))]
+    given = {_name(at): one for at, one in enumerate(padded)}
+    return _read(_threads_of(size, is_alone=is_alone), essay_id=essay_id, **given)
+
+
+def _read(statement: Select[Any], **given: Any) -> "tuple[_Reading, list[RawRow]]":
+    """Return what a statement that is made once finds, as the driver gives it.
 
     Most threads are kept as they were rendered: to make rows of them takes longer than to find them.
     """
     session = db.session()
     connection: Connection = session.info.get(CONNECTION) or session.connection()
-    # One statement for many numbers of ids: the last one stands there several times.
-    size = -(-len(ids) // STEP) * STEP or STEP
-    reading = _readings.get((connection.dialect.name, size, is_alone))
+    key = connection.dialect.name, statement
+    reading = _readings.get(key)
     if reading is None:
-        reading = _Reading(_threads_of(size, is_alone=is_alone), connection)
-        _readings[connection.dialect.name, size, is_alone] = reading
-    padded = [*ids, *[ids[-1] if ids else 0] * (size - len(ids))]
-    return reading, reading.rows(connection, essay_id, padded)
+        reading = _readings[key] = _Reading(statement, connection)
+    return reading, reading.rows(connection, given)
 
 
 class _Reading:
-    """A statement for comments, turned into SQL once, and how the driver's values become SQLAlchemy's."""
+    """A statement that was turned into SQL once, and how the driver's values become SQLAlchemy's."""
 
     def __init__(self, statement: Select[Any], connection: Connection) -> None:
-        dialect = connection.dialect
+        dialect, columns = connection.dialect, statement.selected_columns
         self._raw = RawStatement(statement, connection.engine)
-        columns = statement.selected_columns
         self._names = columns.keys()
         converts = [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
         self._converts = [(at, convert) for at, convert in enumerate(converts) if convert is not None]
 
-    def rows(self, connection: Connection, essay_id: int, ids: Sequence[int]) -> list[RawRow]:
-        """Run it for ids."""
-        given = {_name(at): one for at, one in enumerate(ids)}
-        values = self._raw.values({"essay_id": essay_id, **given})
+    def rows(self, connection: Connection, given: dict[str, Any]) -> list[RawRow]:
+        """Run it."""
+        values = self._raw.values(given)
         found = connection.exec_driver_sql(
             self._raw.sql, tuple(values) if isinstance(values, list) else values
         )
@@ -388,7 +392,7 @@ class _Reading:
         return SimpleNamespace(**dict(zip(self._names, values, strict=True)))
 
 
-_readings: dict[tuple[str, int, bool], _Reading] = {}
+_readings: dict[tuple[str, Select[Any]], _Reading] = {}
 
 
 def _name(at: int) -> str:
@@ -397,8 +401,7 @@ def _name(at: int) -> str:
 
 def _facts(essay: Essay, order: Order, per_page: int) -> _Facts:
     """Look at the ends of indexes. One query."""
-    values = {"essay_id": essay.id, "most": MOST_RANKED_PAGES * per_page + 1}
-    row = db.session.execute(_looking(order), values).one()
+    _, [row] = _read(_looking(order), essay_id=essay.id, most=MOST_RANKED_PAGES * per_page + 1)
     return _Facts(row[0] or 0, row[1], bool(row[2]), bool(row[3]))
 
 
@@ -470,6 +473,7 @@ def _is_lost() -> ColumnElement[bool]:
     return LOST.moved_from_essay_id == ESSAY_ID
 
 
+@cache
 def _threads_of(size: int, *, is_alone: bool) -> Select[Any]:
     """Return the comments of so many threads, or those ids alone."""
     ids = [bindparam(_name(at), type_=Comment.id.type) for at in range(size)]
