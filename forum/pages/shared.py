@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from flask import Flask, abort, current_app, g, has_request_context, render_template
 from markupsafe import Markup
 from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm.attributes import set_committed_value
 from werkzeug.test import create_environ
 
 from forum import clock
@@ -42,14 +43,17 @@ from forum.pagecache import PageCache
 from forum.pages.compressor import Compressor
 from forum.pages.gate import Gate, gate_before
 from forum.pages.own import MARKER, OwnParts, thread_html, trace_parts, waiting_parts
+from forum.prepared import Part, Prepared
 from forum.rawreads import RawReads, RawStatement
-from forum.replica import read_from_replica
+from forum.replica import CONNECTION, read_from_replica
 from forum.site.settings import Setting, are_in_force, settings_last_seen, site_settings
 from forum.stitching import Segment, gzip_of
 from forum.text.markdown import MAX_CHARACTERS
 
 NOT_AROUND = {"source", "html", "preview_html", "toc", "thread_version", "visible_comments", "commented_at"}
 """Columns of an essay that its version is of, or that only its threads and their number show."""
+
+LONG_TEXTS = {"source", "html", "preview_html"}
 
 ORDERS = frozenset(order.value for order in Order)
 
@@ -479,9 +483,10 @@ class Pages:
 
     def brotli(self, page: Page, essay_id: int, view: View) -> bytes | None:
         """Return a stranger's page as brotli, None where it is only now being made; who asks later gets it."""
-        if page.brotli is None:
+        brotli = page.brotli
+        if brotli is None:
             self._compressor.take(page, (essay_id, view))
-        return page.brotli
+        return brotli
 
     def frame(
         self,
@@ -673,8 +678,7 @@ class Pages:
             return render(db.session.get_one(Essay, versions.essay_id))
 
         def read() -> Rendered:
-            # What is left where it is only the frame shows, which is there already after most comments.
-            return render(db.session.get(Essay, versions.essay_id, options=_light()) or abort(404))
+            return render(_light_essay(versions.essay_id))
 
         with self._nobody():
             are_in_force(settings_last_seen(), versions.site)
@@ -696,9 +700,33 @@ class Pages:
             yield
 
 
+def _light_essay(essay_id: int) -> Essay:
+    """Return an essay without its long texts: only the frame shows those, which is there already after most comments.
+
+    Raises: NotFound.
+    """
+    if CONNECTION in db.session().info:
+        return db.session.get(Essay, essay_id, options=light_essay()) or abort(404)
+    for row in _ESSAY.rows(essay_id=essay_id):
+        essay, author = _essay_and_author()
+        read = essay.of(row)
+        set_committed_value(read, "author", author.of(row))
+        return cast(Essay, read)
+    abort(404)
+
+
 @cache
-def _light() -> tuple[Any, ...]:
-    return light_essay()
+def _essay_and_author() -> tuple[Part, Part]:
+    light = [one for one in Essay.__mapper__.column_attrs if one.key not in LONG_TEXTS]
+    return Part(Essay, *(getattr(Essay, one.key) for one in light)), Part(User)
+
+
+def _selecting_essay() -> Select[Any]:
+    columns = [column for part in _essay_and_author() for column in part.columns]
+    return select(*columns).join(User, User.id == Essay.author_id).where(Essay.id == bindparam("essay_id"))
+
+
+_ESSAY = Prepared(_selecting_essay)
 
 
 def _versions_of(essay_id: int) -> Select[Any]:

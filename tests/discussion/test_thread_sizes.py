@@ -246,7 +246,8 @@ def following_page(cast: Cast, address: str) -> str | None:
 
 
 def cost(cast: Cast, address: str) -> int:
-    """Return how many statements a page takes that is made anew."""
+    """Return how many statements a page takes that is made anew, by a process that knows the settings."""
+    cast.stranger.get(address)
     with cast.app.app_context():
         bump_thread(cast.essay_id)
         db.session.commit()

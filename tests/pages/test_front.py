@@ -14,6 +14,7 @@ import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import select, text
+from werkzeug.test import create_environ
 
 from forum import clock
 from forum.accounts.user import User
@@ -22,7 +23,9 @@ from forum.discussion.thread import Order
 from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
+from forum.finding import Unmade, only_find_here
 from forum.pages.shared import Count, Frame, Group, Leaf, Leaves, Other, Page, Pages, Threads, Versions, View
+from forum.rawreads import begin_moment
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -68,7 +71,10 @@ def test_a_stranger_gets_one_page_in_every_encoding_and_304_while_it_is_current(
     cast.reader.comment(cast.slug, "The moon does the pulling.")
     plain = cast.stranger.get(ON_TIDES)
     packed = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip"})
+    soon = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "gzip, deflate, br"})
+    assert (soon.headers["Content-Encoding"], soon.data) == ("gzip", packed.data)
     small = as_brotli(cast.stranger, ON_TIDES)
+    assert len({one.headers["ETag"] for one in (plain, packed, soon, small)}) == 1
     assert (packed.headers["Content-Encoding"], small.headers["Content-Encoding"]) == ("gzip", "br")
     assert gzip.decompress(packed.data) == brotli.decompress(small.data) == plain.data
     assert "The moon does the pulling." in plain.text
@@ -80,6 +86,43 @@ def test_a_stranger_gets_one_page_in_every_encoding_and_304_while_it_is_current(
     assert plain.headers["Cache-Control"] == "no-cache"
     cast.reader.comment(cast.slug, "And the sun.")
     assert "And the sun." in cast.stranger.get(ON_TIDES, headers=same).text
+
+
+def test_who_takes_brotli_alone_gets_the_page_as_it_is_until_that_is_made(cast: Cast) -> None:
+    soon = cast.stranger.get(ON_TIDES, headers={"Accept-Encoding": "br"})
+    assert "Content-Encoding" not in soon.headers
+    assert brotli.decompress(as_brotli(cast.stranger, ON_TIDES).data) == soon.data
+
+
+def test_a_thread_that_only_finds_makes_nothing_and_answers_what_is_kept(cast: Cast) -> None:
+    for visitor in (cast.stranger, cast.reader):
+        visitor.get(ON_TIDES)  # a reader is judged, the frame is made
+        cookie = "; ".join(f"{one.key}={one.value}" for one in visitor.client._cookies.values())
+        headers = {"Accept-Encoding": "gzip"} | ({"Cookie": cookie} if cookie else {})
+        cast.other_reader.comment(cast.slug, f"Something new for {visitor.name}.")
+        before = kept(cast.app).cache.parts()
+        assert only_found(cast.app, headers) is None
+        assert kept(cast.app).cache.parts() == before
+        visitor.get(ON_TIDES, headers={"Accept-Encoding": "gzip"})
+        page = only_found(cast.app, headers)
+        assert page is not None
+        assert f"Something new for {visitor.name}." in gzip.decompress(page).decode()
+
+
+def only_found(app: Flask, headers: dict[str, str]) -> bytes | None:
+    """Ask for the page in a thread that only finds; None where that hands it on."""
+
+    def ask() -> bytes | None:
+        only_find_here()
+        begin_moment()
+        environ = create_environ(ON_TIDES, app.config["SITE_URL"], headers=headers)
+        try:
+            return b"".join(app.wsgi_app(environ, lambda *_: lambda _: None))
+        except Unmade:
+            return None
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ask).result()
 
 
 def test_head_answers_with_the_length_and_without_the_page(cast: Cast) -> None:
@@ -339,7 +382,7 @@ def test_a_connection_that_was_cut_is_opened_anew(cast: Cast) -> None:
 def _texts(app: Flask) -> list[str]:
     front: Any = app.wsgi_app
     repeats = [body for repeat in front._repeats[1].values() for body in repeat.body]
-    texts = [body.decode() for body in repeats]  # asked for without packing
+    texts = [gzip.decompress(one).decode() if one[:2] == b"\x1f\x8b" else one.decode() for one in repeats]
     for part in kept(app).cache.parts():
         if isinstance(part, Page):
             texts.append(part.html.decode())
