@@ -51,7 +51,7 @@ class PageCache:
         part = cast(Part | None, self.find(key))
         if part is None or not holds(part):
             if not may_make_here():
-                raise Unmade
+                raise Unmade(key)
             with self._maker(key):
                 part = cast(Part | None, self.find(key))
                 if part is None or not holds(part):

@@ -3,13 +3,13 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from forum.finding import Unmade, Unread, only_find_here
+from forum.finding import Unmade, Unread, only_find_here, only_finding
 from forum.rawreads import begin_moment
 from forum.server.body import Bodies
 
@@ -56,6 +56,9 @@ class Crew:
         self._work = ThreadPoolExecutor(WORK_THREADS, "work")
         self._unread: SimpleQueue[tuple[Wire, WSGIEnvironment]] = SimpleQueue()
         threading.Thread(target=self._read, name="read", daemon=True).start()
+        self._waiting: dict[Hashable, list[tuple[Wire, WSGIEnvironment]]] = {}
+        """By what they wait for, which a thread is making."""
+        self._lock = threading.Lock()
         self._only_finds = False
         self.is_leaving = False
 
@@ -65,14 +68,18 @@ class Crew:
             self._only_finds = True
             only_find_here()
         if "CONTENT_LENGTH" in scope:
-            self._bodies.wait_for(scope, partial(self._begin, wire, scope), partial(_refuse, wire))
+            self._bodies.wait_for(scope, partial(self._make, wire, scope, None), partial(_refuse, wire))
             return
+        self._find(wire, scope)
+
+    def _find(self, wire: Wire, scope: "WSGIEnvironment") -> None:
+        """Answer with what is kept, or pass the request on."""
         try:
             self._answer(wire, scope)
         except Unread:
             self._unread.put((wire, scope))
-        except Unmade:
-            self._begin(wire, scope)
+        except Unmade as missing:
+            self._make(wire, scope, missing.key)
 
     def _read(self) -> None:
         """Answer those who need a look at the database: all who came while the last ones were answered with one."""
@@ -83,14 +90,29 @@ class Crew:
                 together.append(self._unread.get())
             begin_moment()
             for wire, scope in together:
-                try:
-                    self._answer(wire, scope)
-                except Unmade:
-                    self._begin(wire, scope)
+                self._find(wire, scope)
 
-    def _begin(self, wire: Wire, scope: "WSGIEnvironment") -> None:
-        """Have a request answered by a thread that may take its time."""
-        self._work.submit(self._answer, wire, scope)
+    def _make(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
+        """Have a request answered by a thread that may take its time; who needs the same waits until it is made."""
+        if key is None:
+            self._work.submit(self._answer, wire, scope)
+            return
+        with self._lock:
+            if key in self._waiting:
+                self._waiting[key].append((wire, scope))
+                return
+            self._waiting[key] = []
+        self._work.submit(self._make_for_all, wire, scope, key)
+
+    def _make_for_all(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
+        try:
+            self._answer(wire, scope)
+        finally:
+            with self._lock:
+                waiting = self._waiting.pop(key)
+        with only_finding():
+            for one in waiting:
+                self._find(*one)
 
     def _answer(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         start = _Start()

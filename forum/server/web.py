@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import struct
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ HEADER_SECONDS = 10
 HEADER_BYTES = 64 * 1_024
 """The buffer of a connection: headers longer than it, or at most twice as long, are refused (431)."""
 
+SWITCH_SECONDS = 0.0005
+"""So long a thread that works may keep the interpreter while the one that hands out what is kept waits for it."""
+
 CONNECTIONS = 2_048
 """So many at once, each worker; the next ones wait at the door."""
 
@@ -37,6 +41,7 @@ def serve_web(door: socket.socket, application: "WSGIApplication", lifeline: int
     name_process("forum-web")
     _allow_files()
     end_with(lifeline)
+    sys.setswitchinterval(SWITCH_SECONDS)
     crew = Crew(application, door.getsockname()[1])
 
     def leave(_number: int, _frame: object) -> None:
