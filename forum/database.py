@@ -2,14 +2,18 @@
 
 import fcntl
 import os
+import select as files
 import sqlite3
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from flask import Flask, current_app, g, has_request_context, request
@@ -44,12 +48,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 BUSY_TIMEOUT_MS = 30_000
 """At 5 s two of 1,600 concurrent writers were refused, at 30 s none."""
 
-QUEUE_STEP_SECONDS, LONGEST_STEP_SECONDS = 0.0001, 0.001
-"""How long the first writer of a process waits before it asks again whether it is its turn; at first, and when that
-takes long, as behind a mail worker at its work. SQLite's own steps grow to 100 ms."""
-
-QUEUE_STEPS_GROW = 1.05
-"""A turn takes some 3 ms: until then the steps stay short."""
+QUEUE_STEP_SECONDS = 0.001
+"""How often the first writer of a process asks whether it is its turn where nobody tells it; SQLite's own steps grow
+to 100 ms."""
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -197,11 +198,17 @@ def as_read(model: type[Row], values: Mapping[str, Any]) -> Row:
         return known
     row = mapper.class_manager.new_instance()
     row.__dict__.update(values)
-    inspect(row).key = key  # by which the session takes it for stored
-    session.add(row)
-    if missing := set(mapper.columns.keys()) - values.keys():
+    state = inspect(row)
+    state.key = key  # by which the session takes it for stored
+    session._update_impl(state)  # as add() does, but for a look at what the row might bring along: nothing
+    if missing := _column_names(mapper) - values.keys():
         session.expire(row, missing)
     return row
+
+
+@cache
+def _column_names(mapper: Mapper[Any]) -> frozenset[str]:
+    return frozenset(mapper.columns.keys())
 
 
 def renew(row: object, values: Mapping[str, Any]) -> None:
@@ -235,9 +242,19 @@ def begin_to_write() -> None:
 
 
 def commit_and_keep() -> None:
-    """Commit; rows keep what was read of them, for an answer that only tells what was stored."""
-    db.session().expire_on_commit = False
-    db.session.commit()
+    """Commit; rows keep what was read of them, for an answer that only tells what was stored.
+
+    On SQLite the next one writes as soon as this is kept: what SQLAlchemy does at a commit comes after the turn.
+    """
+    session = db.session()
+    session.expire_on_commit = False
+    session.flush()
+    if is_sqlite():
+        connection = session.connection()
+        _say(connection, "COMMIT")
+        if TURN in connection.info:
+            current_app.extensions[WriteQueue.__name__].leave(connection.info.pop(TURN))
+    session.commit()
 
 
 def init_database(app: Flask) -> None:
@@ -290,7 +307,7 @@ def _prepare_sqlite(engine: Engine, queue: "WriteQueue") -> None:
 
 
 def _say(connection: Connection, word: str) -> None:
-    """Begin a transaction of SQLite's, a few times as fast as SQLAlchemy does. Raises: what SQLAlchemy raises."""
+    """Begin or end a transaction of SQLite's, much faster than SQLAlchemy does. Raises: what SQLAlchemy raises."""
     try:
         connection.connection.cursor().execute(word)
     except sqlite3.Error as error:
@@ -306,7 +323,8 @@ class WriteQueue:
 
     Left to itself SQLite lets whoever finds the file locked sleep longer and longer, while nobody writes. In a
     process they wait for a lock of its own, and the first of each process for that of a file beside the database,
-    which the kernel opens when a process dies. Who does not queue is still kept out by SQLite.
+    which the kernel opens when a process dies. Whoever leaves rings a bell that the processes forked after this was
+    made share; others look now and then. Who does not queue is still kept out by SQLite.
     """
 
     def __init__(self, database: str | None) -> None:
@@ -314,6 +332,11 @@ class WriteQueue:
         self._file = f"{database}-queue" if is_file else None
         self._database = str(database)
         self._first = threading.Lock()
+        self._bell = _bell() if is_file else None
+        self._ear = files.poll()
+        if self._bell is not None:
+            self._ear.register(self._bell, files.POLLIN)
+            weakref.finalize(self, os.close, self._bell)
 
     def enter(self) -> int | None:
         """Wait for the turn, and return what to leave with. Raises: OperationalError, after 30 seconds."""
@@ -324,12 +347,11 @@ class WriteQueue:
             raise _locked()
         turn = None
         try:
-            turn, step = _open_beside(self._database, self._file), QUEUE_STEP_SECONDS
+            turn = _open_beside(self._database, self._file)
             while not _is_ours(turn):
                 if time.monotonic() > until:
                     raise _locked()
-                time.sleep(step)
-                step = min(step * QUEUE_STEPS_GROW, LONGEST_STEP_SECONDS)
+                self._wait()
         except OSError as error:
             self.leave(turn)
             raise _locked(f"cannot queue to write: {error}") from error
@@ -344,11 +366,28 @@ class WriteQueue:
             return
         if turn is not None:
             os.close(turn)
+            if self._bell is not None:
+                os.eventfd_write(self._bell, 1)
         self._first.release()
+
+    def _wait(self) -> None:
+        """Wait until the bell rings, or a moment; it may also have rung before, which costs one look more."""
+        if self._bell is None:
+            time.sleep(QUEUE_STEP_SECONDS)
+        elif self._ear.poll(QUEUE_STEP_SECONDS * 1_000):
+            with suppress(BlockingIOError):  # another one was woken as well
+                os.eventfd_read(self._bell)
+
+
+def _bell() -> int | None:
+    """Return a file that becomes readable as somebody writes to it, where the system has such."""
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else None
 
 
 def _open_beside(database: str, file: str) -> int:
     """Open the file of the queue; made anew it is for whoever may open the database, as SQLite's own files are."""
+    with suppress(FileNotFoundError):
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         turn = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
-from flask import Flask, Response, abort, current_app, jsonify, render_template, request, session
+from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, session
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect, same_origin
 from flask_wtf.form import _Auto
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -37,8 +37,31 @@ AWAY_SECONDS = 5
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
+MOST_PAIRS = 1_000
+"""Of a session's token and a form's, each less than 200 bytes."""
+
 View = TypeVar("View", bound=Callable[..., Any])
-csrf = CSRFProtect()
+
+
+class FormTokens(CSRFProtect):
+    """Checks that a form is from a page of ours; what was right is so for good: tokens do not age."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Stop a request whose form is not from a page of its session. Raises: CSRFError."""
+        right: set[tuple[str | None, str | None]]
+        right = current_app.extensions.setdefault(FormTokens.__name__, set())
+        pair = (session.get("csrf_token"), self._get_csrf_token())  # type: ignore[no-untyped-call]
+        is_from_here = not request.is_secure or same_origin(request.referrer or "", request.host_url)
+        if pair in right and is_from_here:
+            return
+        super().protect(apply_exemptions)  # type: ignore[no-untyped-call]
+        if g.get("csrf_valid", False):  # it was looked at, not let off
+            if len(right) >= MOST_PAIRS:
+                right.clear()
+            right.add(pair)
+
+
+csrf = FormTokens()  # type: ignore[no-untyped-call]
 
 
 class RowId(IntegerConverter):
@@ -155,7 +178,7 @@ def init_web(app: Flask) -> None:
         WTF_CSRF_SSL_STRICT=True,
     )
     app.url_map.converters["int"] = RowId
-    csrf.init_app(app)
+    csrf.init_app(app)  # type: ignore[no-untyped-call]
     app.jinja_env.globals["pages_of"] = pages_of
     app.before_request(_check_request)
     app.after_request(_add_headers)

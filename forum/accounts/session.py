@@ -1,14 +1,17 @@
 """Sessions as rows: a cookie names one, sign-out deletes it, and a deleted one opens nothing."""
 
 import secrets
+from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any
 
-from flask import Flask, g, request
+from flask import Flask, Request, g, request
 from flask import session as cookie
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, login_user, logout_user
+from itsdangerous import BadSignature
 from sqlalchemy import Select, String, bindparam, delete, select, union_all, update
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 from sqlalchemy.orm.attributes import set_committed_value
@@ -29,6 +32,13 @@ PROOF_LASTS = timedelta(minutes=15)
 
 SEEN_EVERY = timedelta(minutes=10)
 """How old `last_seen_at` may grow before a request writes it again."""
+
+A_SECOND = timedelta(seconds=1)
+"""Cookies say when they were signed in whole seconds."""
+
+COOKIES_KNOWN = 1_000
+LONGEST_KNOWN = 2_000
+"""Of a process at most 2 MB."""
 
 
 class Session(Base):
@@ -143,9 +153,39 @@ def sessions_of(user: User) -> list[Session]:
 
 def init_sessions(app: Flask) -> None:
     """Let Flask-Login find the person of each request through the session row."""
+    app.session_interface = Cookies(app)
     logins = LoginManager(app)
     logins.session_protection = None  # a changing address or browser version does not end a session
     logins.user_loader(_person_of)
+
+
+class Cookies(SecureCookieSessionInterface):
+    """Opens the cookies of sessions as Flask does, but checks what a browser sends again and again only once."""
+
+    def __init__(self, app: Flask) -> None:
+        self._open = lru_cache(COOKIES_KNOWN)(lambda sent: self._said(app, sent))
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the browser's cookie says; nothing where it is too old, or not of our making."""
+        sent = request.cookies.get(self.get_cookie_name(app))
+        if not sent or len(sent) > LONGEST_KNOWN:
+            return super().open_session(app, request)
+        try:
+            said, signed_at = self._open(sent)
+        except BadSignature:
+            return self.session_class()
+        is_young = timedelta(0) <= clock.now() - signed_at < app.permanent_session_lifetime + A_SECOND
+        return self.session_class(_copied(said) if is_young else None)
+
+    def _said(self, app: Flask, sent: str) -> tuple[dict[str, Any], datetime]:
+        serializer: Any = self.get_signing_serializer(app)
+        said, signed_at = serializer.loads(sent, return_timestamp=True)
+        return said, signed_at
+
+
+def _copied(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what a cookie says, so that nothing that one request changes in it is known to the next."""
+    return {name: value if isinstance(value, str | int) else deepcopy(value) for name, value in said.items()}
 
 
 def _person_of(token: str) -> User | None:

@@ -121,9 +121,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-# Lines begin with a letter or what opens a phrase, so that none is a list, a rule or a heading; they end with no blank.
+# Lines begin with a word or what opens a phrase, so that none is a list, a rule or a heading; they end with no blank.
 _PROSE_CHARACTER = r"[^\W_]|[.,;:?!()'\"“”‘’«»–—…*-]"
-_PROSE_LINE = rf"(?:[^\W\d_]|[\"'(“‘«]|\*(?=[^\W\d_]))(?:{_PROSE_CHARACTER}| (?![ \n]|\Z))*+"
+_PROSE_LINE = rf"(?:[^\W\d_]|\d+(?![\d.)])|[\"'(“‘«]|\*(?=[^\W\d_]))(?:{_PROSE_CHARACTER}| (?![ \n]|\Z))*+"
 _PROSE = re.compile(rf"{_PROSE_LINE}(?:\n\n?{_PROSE_LINE})*+")
 # With blanks and marks around it, and letters within, a star can only open, and the next one only close.
 _STRESS = re.compile(r"(?<![^\s\"'(“‘«])\*([^\W_](?:(?:[^\W_]|[ '’])*[^\W_])?)\*(?![^\s.,;:?!)\"'”’»–—…-])")

@@ -1,5 +1,6 @@
 """Writers of one SQLite file go one after another, across threads and processes, and nobody can leave it locked."""
 
+import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -42,6 +43,28 @@ def test_a_writer_who_is_killed_lets_the_next_one_go(tmp_path: Path) -> None:
         other.kill()
         assert is_in.wait(10)
         waiting.join()
+
+
+def test_who_waits_is_told_by_another_process_that_it_is_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "QUEUE_STEP_SECONDS", 60)
+    queue, context = WriteQueue(str(tmp_path / "forum.sqlite3")), multiprocessing.get_context("fork")
+    is_held, is_in = context.Event(), context.Event()
+
+    def write() -> None:
+        is_held.wait(10)
+        queue.leave(queue.enter())
+        is_in.set()
+
+    other = context.Process(target=write, daemon=True)
+    other.start()
+    turn = queue.enter()
+    is_held.set()
+    assert not is_in.wait(0.2)
+    queue.leave(turn)
+    assert is_in.wait(10)
+    other.join()
 
 
 def test_who_waits_too_long_hears_that_the_database_is_locked(
