@@ -9,7 +9,7 @@ format is RFC 1951 and RFC 1952.
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from zlib import crc32
 
 Piece = "Segment | bytes"
@@ -45,7 +45,7 @@ ONE = 1 << 31
 class Segment:
     """Bytes that many pages share, compressed, with what it takes to go on counting the checksum behind them."""
 
-    __slots__ = ("_crc", "_raw", "_table", "deflated", "length")
+    __slots__ = ("_crc", "_power", "_raw", "_table", "deflated", "length")
 
     def __init__(self, raw: bytes, before: bytes = b"") -> None:
         """Compress bytes; with `before`, what stands right before them wherever they are put, to refer back to it."""
@@ -53,25 +53,32 @@ class Segment:
         self.deflated = _deflate(raw, before[-WINDOW:])
         self._raw = raw if len(raw) <= SHORT else b""
         self._crc = crc32(raw)
-        self._table = _table(_power(len(raw))) if len(raw) > SHORT else None
+        self._power = _power(len(raw))
+        self._table: array[int] | None = None
 
     @classmethod
-    def joined(cls, segments: "Sequence[Segment]") -> "Segment":
-        """Return segments that follow each other as one, without compressing anything."""
-        one, crc, power = cls.__new__(cls), 0, ONE
-        for segment in segments:
-            crc = segment.checksum_after(crc)
-            power = segment.checksum_after(power) ^ segment._crc
-        one.length = sum(segment.length for segment in segments)
-        one.deflated = b"".join(segment.deflated for segment in segments)
-        one._crc, one._raw, one._table = crc, b"", _table(power)
+    def joined(cls, pieces: "Iterable[Segment | bytes]") -> "Segment":
+        """Return pieces that follow each other as one, without compressing anything."""
+        one, power = cls.__new__(cls), ONE
+        out: list[bytes] = []
+        one._crc, one.length = _stitch(pieces := list(pieces), out)
+        for piece in pieces:
+            if isinstance(piece, Segment):
+                power = piece.checksum_after(power) ^ piece._crc
+            else:
+                power = crc32(piece, power) ^ crc32(piece)
+        one.deflated, one._raw, one._power, one._table = b"".join(out), b"", power, None
         return one
 
     def checksum_after(self, crc: int) -> int:
         """Return the CRC-32 of what had `crc` with these bytes behind it; long ones are not looked at again for it."""
         table = self._table
         if table is None:
-            return crc32(self._raw, crc)
+            if self._raw:
+                return crc32(self._raw, crc)
+            if not crc:
+                return self._crc
+            table = self._table = _table(self._power)
         return (
             self._crc
             ^ table[crc & 15]
@@ -87,7 +94,15 @@ class Segment:
 
 def gzip_of(pieces: "Iterable[Segment | bytes]") -> bytes:
     """Return one gzip file of all pieces: segments as they are, bytes uncompressed between them."""
-    out, crc, length = [HEADER], 0, 0
+    out = [HEADER]
+    crc, length = _stitch(pieces, out)
+    out.append(LAST_BLOCK + struct.pack("<II", crc, length & 0xFFFFFFFF))
+    return b"".join(out)
+
+
+def _stitch(pieces: "Iterable[Segment | bytes]", out: list[bytes]) -> tuple[int, int]:
+    """Add pieces to a stream; return the checksum and the length of what they unpack to."""
+    crc = length = 0
     for piece in pieces:
         if isinstance(piece, Segment):
             out.append(piece.deflated)
@@ -97,8 +112,7 @@ def gzip_of(pieces: "Iterable[Segment | bytes]") -> bytes:
             _store(piece, out)
             crc = crc32(piece, crc)
             length += len(piece)
-    out.append(LAST_BLOCK + struct.pack("<II", crc, length & 0xFFFFFFFF))
-    return b"".join(out)
+    return crc, length
 
 
 def _deflate(raw: bytes, before: bytes) -> bytes:

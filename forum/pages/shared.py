@@ -218,15 +218,50 @@ class Frame:
     html: str
     around: bytes = b""
     """Of what it was made. The essay may have changed since the threads were read, and may change back again."""
+    segments: "list[Segment | str]" = field(default_factory=list)
+    """The same with the texts compressed, once the number of comments is in it."""
+    _by_lengths: "dict[tuple[int, ...], list[Segment | str]]" = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Return about what it takes with its segments."""
         return 2_000 + 2 * len(self.html) + SEGMENT_BYTES * len(self.parts)
 
-    def with_number(self, threads: "Threads") -> "Frame":
-        """Return it with the number of comments in it."""
-        return Frame("".join(threads.said.get(part, part) for part in self.parts))
+    def with_number(self, said: Mapping[str, str]) -> "Frame":
+        """Return it with the number of comments in its slots, ready to be sent."""
+        frame = Frame("".join(said.get(part, part) for part in self.parts))
+        pieces: list[Segment | bytes] = []
+        frame.segments = []
+        for part in self._compressed(said):
+            if not isinstance(part, str):
+                pieces.append(part)
+            elif part in said:
+                pieces.append(said[part].encode())
+            else:
+                frame.segments += [Segment.joined(pieces), part]
+                pieces = []
+        frame.segments.append(Segment.joined(pieces))
+        return frame
+
+    def _compressed(self, said: Mapping[str, str]) -> "list[Segment | str]":
+        """Return the texts between the slots as segments, which are the same for all numbers of as many letters.
+
+        Each refers back to the one before over the number, which is left out: zeros that no text has stand for it.
+        """
+        lengths = tuple(len(one) for one in said.values())
+        known = self._by_lengths.get(lengths)
+        if known is None:
+            known, before = [], b""
+            for part in self.parts:
+                if part in SLOTS:
+                    known.append(part)
+                    before = before + bytes(len(said[part])) if part in said else b""
+                else:
+                    raw = part.encode()
+                    known.append(_made_here(raw, before if b"\0" not in raw else b""))
+                    before += raw
+            self._by_lengths = {lengths: known}
+        return known
 
     @cached_property
     def parts(self) -> list[str]:
@@ -235,11 +270,6 @@ class Frame:
         for slot in SLOTS:
             parts = [piece for part in parts for piece in _split(part, slot)]
         return parts
-
-    @cached_property
-    def segments(self) -> "list[Segment | str]":
-        """Return the same with the texts compressed."""
-        return [part if part in SLOTS else _made_here(part.encode()) for part in self.parts]
 
 
 @dataclass(eq=False)
@@ -368,11 +398,19 @@ class Threads:
     validity: Validity
     frames: "dict[tuple[Audience, Habits], Frame]" = field(default_factory=dict)
     """What readers have around them, with their number."""
+    whole: Segment = field(init=False)
+    """All groups compressed, as who has nothing of their own in them gets them."""
+
+    def __post_init__(self) -> None:
+        """Have it compressed at once, by who may take the time."""
+        rest = [group.behind(before) for before, group in pairwise(self.groups)]
+        self.whole = Segment.joined([*(group.behind(None) for group in self.groups[:1]), *rest])
 
     @property
     def size(self) -> int:
         """Return about what it takes with all that is around it, and with the groups that no newer one has."""
-        return 2_000 + sum(group.size for group in self.groups) // 4 + FRAME_BYTES * MOST_FRAMES
+        groups = len(self.whole.deflated) + sum(group.size for group in self.groups) // 4
+        return 2_000 + groups + FRAME_BYTES * MOST_FRAMES
 
     @property
     def said(self) -> dict[str, str]:
@@ -409,7 +447,7 @@ class Threads:
         """Return all of it for gzip. Who has nothing of their own in a group shares its segment with everybody."""
         cut = {self._places[marker] for marker in own if marker in self._places} if own else set()
         if not cut:
-            return [self._whole] if self.groups else []
+            return [self.whole]
         pieces: list[Segment | bytes] = []
         before = None
         for group in self.groups:
@@ -422,11 +460,6 @@ class Threads:
                 ]
                 before = None
         return pieces
-
-    @cached_property
-    def _whole(self) -> Segment:
-        rest = [group.behind(before) for before, group in pairwise(self.groups)]
-        return Segment.joined([self.groups[0].behind(None), *rest])
 
     @cached_property
     def _places(self) -> dict[tuple[str, int], Leaf]:
@@ -520,11 +553,11 @@ class Pages:
         known = threads.frames.get((audience, habits))
         if known is None:
             if not may_make_here():
-                raise Unmade
+                raise Unmade(("frame", versions, view, audience, habits))
             if len(threads.frames) >= MOST_FRAMES:
                 threads.frames.clear()
             frame = self.frame(versions, view, audience, habits, threads)
-            known = threads.frames[audience, habits] = frame.with_number(threads)
+            known = threads.frames[audience, habits] = frame.with_number(threads.said)
         return known
 
     def waiting(self, essay_id: int, user_id: int, threads: Threads, may: frozenset[Act]) -> OwnParts:
@@ -594,7 +627,7 @@ class Pages:
         else:
             refusal = why_no_stranger(essay, now)
             frame = Frame(essay_html(essay, now, view, threads, may=may, refusal=refusal, gate=gate))
-        return Page.of(frame.with_number(threads), threads)
+        return Page.of(frame.with_number(threads.said), threads)
 
     def _render_threads(self, essay: Essay, versions: Versions, view: View) -> Threads:
         now = clock.now()

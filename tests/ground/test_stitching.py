@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,24 @@ PIECES = st.lists(st.tuples(st.booleans(), st.binary(max_size=300)))
 def test_what_was_stitched_unpacks_to_all_pieces_in_order(pieces: list[tuple[bool, bytes]]) -> None:
     stitched = gzip_of(Segment(raw) if is_shared else raw for is_shared, raw in pieces)
     assert gzip.decompress(stitched) == b"".join(raw for _, raw in pieces)
+
+
+@given(PIECES, st.binary(max_size=50))
+def test_what_was_joined_is_the_same_wherever_it_stands(pieces: list[tuple[bool, bytes]], own: bytes) -> None:
+    joined = Segment.joined(Segment(raw) if is_shared else raw for is_shared, raw in pieces)
+    text, long = b"".join(raw for _, raw in pieces), bytes(range(256)) * 20
+    again = Segment.joined([Segment(long), joined])
+    stitched = gzip_of([joined, own, Segment(long), joined, own, again])
+    assert gzip.decompress(stitched) == text + own + long + text + own + long + text
+
+
+@given(st.binary(max_size=50), st.integers(0, 40_000))
+def test_a_part_that_knows_what_precedes_it_refers_back_to_it(own: bytes, length: int) -> None:
+    before = random.Random(length).randbytes(length)
+    raw = before[-2_000:] + b"and so on"
+    known = Segment(raw, before)
+    assert gzip.decompress(gzip_of([own, Segment(before), known, own])) == own + before + raw + own
+    assert length < 500 or len(known.deflated) < len(Segment(raw).deflated) - 400
 
 
 def test_a_piece_that_no_block_holds_is_stored_in_several() -> None:

@@ -24,7 +24,23 @@ from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
 from forum.finding import Unmade, only_find_here
-from forum.pages.shared import Count, Frame, Group, Leaf, Leaves, Other, Page, Pages, Threads, Versions, View
+from forum.pages.shared import (
+    COMMENTS,
+    COUNT,
+    Count,
+    Frame,
+    Group,
+    Leaf,
+    Leaves,
+    Other,
+    Page,
+    Pages,
+    Threads,
+    Validity,
+    Versions,
+    View,
+    filled_gzip,
+)
 from forum.rawreads import begin_moment
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
@@ -287,6 +303,17 @@ def test_a_page_that_another_worker_made_is_the_same_and_holds_as_long(app: Flas
     )
     made.validity = replace(made.validity, others=frozenset({Other(7, 1, 9), Other(8, 2, 3)}))
     assert Page.unpacked(made.packed()) == made
+
+
+@pytest.mark.parametrize("last", ["Words that are repeated, 12.", "Words that are repeated, \0\0."])
+def test_any_number_of_comments_fits_into_text_that_is_compressed_already(last: str) -> None:
+    frame = Frame(f"Words that are repeated, {COUNT}. Words that are repeated, {COMMENTS}. {last}")
+    nothing = Threads([], [], 1, False, 0, b"", Validity(clock.now()))
+    for visible in (1, 12, 345, 12, 78):
+        filled = frame.with_number({COUNT: str(visible), COMMENTS: f"{visible} comments"})
+        assert f"{visible}. Words that are repeated, {visible} comments" in filled.html
+        packed = filled_gzip(filled.segments, {}, nothing, {})
+        assert gzip.decompress(packed).decode() == filled.html
 
 
 def test_a_discussion_that_a_rule_closes_is_shown_closed_from_that_moment_on(cast: Cast) -> None:
