@@ -90,7 +90,10 @@ class Crew:
                 together.append(self._unread.get())
             begin_moment()
             for wire, scope in together:
-                self._find(wire, scope)
+                try:
+                    self._answer(wire, scope)
+                except Unmade as missing:
+                    self._make(wire, scope, missing.key)
 
     def _make(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
         """Have a request answered by a thread that may take its time; who needs the same waits until it is made."""

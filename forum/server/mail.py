@@ -5,7 +5,7 @@ from threading import Event
 
 from flask import Flask
 
-from forum.jobs import JOBS
+from forum.jobs import JOBS, idle_jobs
 from forum.outbox.worker import run_worker
 from forum.server.lifeline import end_with, name_process
 from forum.site.settings import site_settings
@@ -24,4 +24,4 @@ def send_mail(app: Flask, lifeline: int | None = None) -> None:
         name_process("forum-mail")
         end_with(lifeline)
     with app.app_context():
-        run_worker(stop, JOBS, lambda: site_settings().mails_per_minute)
+        run_worker(stop, JOBS, lambda: site_settings().mails_per_minute, idle_jobs)
