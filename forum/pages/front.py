@@ -143,10 +143,11 @@ class Front:
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or hand it on. Raises: Unmade, in a thread that is only to find what is kept."""
-        mark = self._reads.mark() if self._reads is not None else None
-        if mark is None and self._reads is not None and not may_make_here():
-            if environ["PATH_INFO"].startswith("/essays/"):
-                raise Unread
+        reads = self._reads
+        mark = reads.mark() if reads is not None else None
+        is_essay = environ["PATH_INFO"].startswith("/essays/")
+        if is_essay and mark is None and reads is not None and not may_make_here():
+            raise Unread
         if mark is None or "HTTP_COOKIE" in environ:
             return self._answer_or_hand_on(environ, start, None)
         repeats = self._repeats
