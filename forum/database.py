@@ -8,15 +8,15 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     BigInteger,
@@ -224,6 +224,17 @@ def read_first() -> None:
     g.reads_first = True
 
 
+@contextmanager
+def looking() -> Iterator[None]:
+    """Look at rows without waiting for the turn to write, in a transaction that is over then."""
+    read_first()
+    try:
+        yield
+        db.session.commit()
+    finally:
+        g.pop("reads_first", None)
+
+
 def is_reading_first() -> bool:
     """Tell whether this request has yet to wait for its turn to write."""
     return is_sqlite() and bool(g.get("reads_first", False))
@@ -293,7 +304,8 @@ def _prepare_sqlite(engine: Engine, queue: "WriteQueue") -> None:
     def _begin(connection: Any) -> None:
         # A deferred transaction that writes after it has read fails at once when another one wrote meanwhile;
         # whoever may write takes the lock first and waits for it.
-        reading = has_request_context() and (request.method in READING or g.get("reads_first", False))
+        reading = has_request_context() and request.method in READING
+        reading = reading or (has_app_context() and g.get("reads_first", False))
         if not reading and TURN not in connection.info:
             connection.info[TURN] = queue.enter()
         _say(connection, "BEGIN" if reading else "BEGIN IMMEDIATE")

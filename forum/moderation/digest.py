@@ -1,11 +1,13 @@
 """The mail to who moderates: how much waits for them, since when, and the first of it."""
 
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, bindparam, exists, func, select
 
 from forum.accounts.user import Role, Standing, User, lock_users
-from forum.database import db
+from forum.database import db, looking
 from forum.discussion.comment import Comment
 from forum.moderation.cards import Card
 from forum.moderation.queue import Filters, Overview, how_long, may_use_desk, overview, waiting
@@ -29,23 +31,33 @@ def tell_moderators(now: datetime) -> int:
 
 
 def _who_may_be_told(now: datetime) -> list[int]:
-    """Return who moderates, wants this letter, and had none for long enough. One query."""
+    """Return who moderates, wants this letter, and had none for long enough. One query, which holds up nobody."""
+    with looking():
+        when = {"now": now, "long_ago": now - _between(), "today": digest_moment(Pace.DAILY, now)}
+        return list(db.session.scalars(_may_be_told(), when))
+
+
+@cache
+def _may_be_told() -> Select[int]:
+    """Return the select, which takes longer to put together than to run."""
+    now: Any = bindparam("now")
     mails = select(func.max(Message.created_at)).where(Message.user_id == User.id, Message.kind == KIND)
     last = mails.scalar_subquery()
-    at_once = gets(Letter.MODERATION, Pace.NOW) & (last <= now - _between())
-    daily = gets(Letter.MODERATION, Pace.DAILY) & (last < digest_moment(Pace.DAILY, now))
+    at_once = gets(Letter.MODERATION, Pace.NOW) & (last <= bindparam("long_ago"))
+    daily = gets(Letter.MODERATION, Pace.DAILY) & (last < bindparam("today"))
     never_yet = gets(Letter.MODERATION, Pace.NOW, Pace.DAILY) & last.is_(None)
     something_waits = exists(select(Comment.id).where(Comment.waits_since.is_not(None)))
-    people = select(User.id).where(
-        User.role.in_(set(Role) - {Role.READER}),  # by the index, past all readers
-        User.has_standing(Standing.ACTIVE, now) | User.has_standing(Standing.HELD, now),
-        User.email_confirmed_at.is_not(None),
-        at_once | daily | never_yet,
-        something_waits,
+    return (
+        select(User.id)
+        .where(
+            User.role.in_(set(Role) - {Role.READER}),  # by the index, past all readers
+            User.has_standing(Standing.ACTIVE, now) | User.has_standing(Standing.HELD, now),
+            User.email_confirmed_at.is_not(None),
+            at_once | daily | never_yet,
+            something_waits,
+        )
+        .order_by(User.id)
     )
-    found = list(db.session.scalars(people.order_by(User.id)))
-    db.session.commit()
-    return found
 
 
 def _tell(user_id: int, now: datetime) -> bool:

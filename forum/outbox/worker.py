@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
 from forum import clock
 from forum.database import db
@@ -41,6 +41,8 @@ PAUSE_SECONDS = 2.0
 SUPPRESSED = "This address is on the list of addresses that get no mail."
 
 Job = Callable[[datetime], int]
+Look = Callable[[datetime], Collection[Callable[..., Any]]]
+"""Returns those jobs that have nothing to do at a moment, and deliver_some() where no mail is due."""
 
 log = logging.getLogger("forum.outbox")
 
@@ -56,18 +58,23 @@ class Claim:
     """How many more were due and given up at once."""
 
 
-def run_worker(stop: Event, jobs: Iterable[Job], rate: Callable[[], int]) -> None:
+def run_worker(
+    stop: Event, jobs: Iterable[Job], rate: Callable[[], int], look: Look = lambda _now: ()
+) -> None:
     """Do the jobs and send mails until `stop` is set. Needs an app context.
 
-    `rate` answers how many mails may leave in a minute, from all workers together. Each round asks again, in
-    an app context of its own, so that nothing is remembered from one to the next. A database that is away for
-    a while does not end the worker, nor does a job that fails.
+    What `look` finds idle is left out: a job takes the turn to write, a look does not. `rate` answers how many mails
+    may leave in a minute, from all workers together. Each round asks again, in an app context of its own, so that
+    nothing is remembered from one to the next. A database that is away for a while does not end the worker, nor does
+    a job that fails.
     """
     courier = Courier()
     while not stop.is_set():
-        done = sum([_do(job) for job in (*jobs, delete_old)])
+        idle = _idle(look)
+        done = sum([_do(job) for job in (*jobs, delete_old) if job not in idle])
         courier.close_if_idle()
-        if not _send_for_a_while(courier, rate, stop) and not done:
+        is_due = done or deliver_some not in idle
+        if not (is_due and _send_for_a_while(courier, rate, stop)) and not done:
             stop.wait(PAUSE_SECONDS)
     courier.close()
 
@@ -111,6 +118,28 @@ def delete_old(now: datetime) -> int:
 def wait_after(tries: int) -> timedelta:
     """Return how long a mail waits after its n-th try, which doubles up to a limit."""
     return min(FIRST_WAIT * (1 << min(tries - 1, 20)), LONGEST_WAIT)
+
+
+def is_mail_due(now: Any) -> ColumnElement[bool]:
+    """Return whether a mail is to leave now, and `now` may be a parameter."""
+    return exists(select(Message.id).where(_is_due(now)))
+
+
+def is_anything_old(before: Any) -> ColumnElement[bool]:
+    """Return whether a mail ended before a moment, which may be a parameter."""
+    sent, failed = (
+        exists(select(Message.id).where(at < before)) for at in (Message.sent_at, Message.failed_at)
+    )
+    return sent | failed
+
+
+def _idle(look: Look) -> Collection[Callable[..., Any]]:
+    try:
+        with current_app.app_context():
+            return look(clock.now())
+    except Exception:
+        log.exception("the worker could not look what is due; it tries everything")
+    return ()
 
 
 def _do(job: Job) -> int:
@@ -158,10 +187,14 @@ def _claim(rate: int) -> Claim:
 
 
 def _due(now: datetime, which: ColumnElement[bool], limit: int) -> Sequence[Message]:
-    due = select(Message).where(Message.is_open(), Message.not_before <= now, which)
+    due = select(Message).where(_is_due(now), which)
     # SQLite knows no row locks; there the transaction has the whole file.
     locked = due.with_for_update(of=Message, skip_locked=True)
     return db.session.scalars(locked.order_by(Message.not_before, Message.id).limit(limit)).all()
+
+
+def _is_due(now: Any) -> ColumnElement[bool]:
+    return and_(Message.is_open(), Message.not_before <= now)
 
 
 def _lately(now: datetime) -> int:
