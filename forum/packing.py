@@ -26,6 +26,8 @@ def _pack(response: Response) -> Response:
     """
     if response.mimetype not in TEXTS or response.is_streamed or response.content_encoding:
         return response
+    if response.status_code == 303:  # its page is a line that browsers do not show
+        return response
     response.vary.add("Accept-Encoding")
     tag, _ = response.get_etag()
     if tag is not None:
