@@ -69,11 +69,6 @@ class Rows(Sequence[Row]):
         """Return one of them."""
         return self._known.row(self._found[at])
 
-    def column(self, name: str) -> list[Any]:
-        """Return one value of each of them."""
-        at, convert = self._known.column(name)
-        return [row[at] if convert is None else convert(row[at]) for row in self._found]
-
 
 class Part:
     """Some columns of one kind of row in a prepared select, all unless they are named."""
@@ -206,8 +201,3 @@ class _Known:
             name: value if convert is None else convert(value)
             for (name, convert), value in zip(self._columns, values, strict=True)
         }
-
-    def column(self, name: str) -> tuple[int, Callable[[Any], Any] | None]:
-        """Return where a column stands, and how its values become those of SQLAlchemy."""
-        at = [one for one, _ in self._columns].index(name)
-        return at, self._columns[at][1]
