@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     BindParameter,
@@ -62,7 +62,7 @@ SUPPORTING = ("paid", "complimentary")
 
 
 RawRow = tuple[Any, ...]
-ID, ESSAY, ROOT, NUMBER, LIKES, PINNED = range(6)
+ID, ESSAY, ROOT, NUMBER, LIKES, PINNED, PARENT, VISIBLE, BELOW = range(9)
 """Where in a row as the driver gives it stands what decides where a comment goes."""
 
 STEP = 10
@@ -144,18 +144,63 @@ class Thread:
     @property
     def digest(self) -> bytes:
         """Return what is another one when anything of it that a reader sees is."""
-        values = self.rows, self.essay.author_id, self.order, self.marks
-        return sha256(pickle.dumps(values, pickle.HIGHEST_PROTOCOL)).digest()
+        return _digest((self.rows, self.essay.author_id, self.order, self.marks))
+
+    def twig(self) -> "Twig":
+        """Return its first comment as it was read, with the replies below it."""
+        below: dict[int | None, list[RawRow]] = defaultdict(list)
+        for row in self.rows:
+            below[row[PARENT]].append(row)
+        return self._twig(next(row for row in self.rows if row[ID] == self.first_id), below)
+
+    def _twig(self, row: RawRow, below: "dict[int | None, list[RawRow]]") -> "Twig":
+        found = below[row[ID]]
+        if self.order == Order.BEST:
+            found = sorted(found, key=lambda reply: (-reply[LIKES], reply[ID]))
+        is_alone = self.order == Order.PICKS
+        more = 0 if is_alone else row[BELOW] - sum(reply[BELOW] + bool(reply[VISIBLE]) for reply in found)
+        about = row, bool(found), more, is_alone, self.essay.author_id, self.marks
+        return Twig(row, [self._twig(reply, below) for reply in found], more, _digest(about))
+
+    def node_of(self, twig: "Twig") -> Node:
+        """Return one of its comments without those below it."""
+        node = _node(self.reading.row(twig.row), self.essay, 0, marks=self.marks)
+        node.more = twig.more
+        if self.order == Order.PICKS:
+            node.depth, node.parent_id, node.is_alone = 0, None, True
+        return node
 
     def node(self) -> Node:
         """Return its first comment with the replies below it."""
-        rows = [self.reading.row(row) for row in self.rows]
-        nodes = {row.id: _node(row, self.essay, 0, marks=self.marks) for row in rows}
-        if self.order == Order.PICKS:
-            pick = nodes[self.first_id]
-            pick.depth, pick.parent_id, pick.is_alone = 0, None, True
-        _join(nodes, self.order)
-        return nodes[self.first_id]
+        return self._whole(self.twig())
+
+    def _whole(self, twig: "Twig") -> Node:
+        node = self.node_of(twig)
+        node.replies = [self._whole(reply) for reply in twig.replies]
+        return node
+
+
+@dataclass(frozen=True)
+class Twig:
+    """A comment of a thread as it was read."""
+
+    row: RawRow
+    replies: "list[Twig]"
+    """On the page, in their order."""
+    more: int
+    """How many comments below it are not on the page, but for those below a reply that is."""
+    digest: bytes
+    """What is another one when anything is that a reader sees of it, without those below it."""
+
+    @property
+    def id(self) -> int:
+        """Return the number of the comment."""
+        return cast(int, self.row[ID])
+
+    @property
+    def digests(self) -> bytes:
+        """Return what is another one when anything is that a reader sees of it or below it."""
+        return self.digest + b"".join(reply.digests for reply in self.replies)
 
 
 @dataclass(frozen=True)
@@ -392,6 +437,10 @@ class _Reading:
         return SimpleNamespace(**dict(zip(self._names, values, strict=True)))
 
 
+def _digest(values: object) -> bytes:
+    return sha256(pickle.dumps(values, pickle.HIGHEST_PROTOCOL)).digest()
+
+
 _readings: dict[tuple[str, Select[Any]], _Reading] = {}
 
 
@@ -544,12 +593,12 @@ def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
         Comment.likes,
         Comment.pinned_at,
         Comment.parent_id,
+        Comment.visible,
+        Comment.visible_below,
         Comment.answers_id,
         Comment.depth,
         Comment.author_id,
         Comment.presence,
-        Comment.visible,
-        Comment.visible_below,
         Comment.created_at,
         Comment.edited_at,
         Comment.featured_at,

@@ -12,7 +12,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from hashlib import sha256
@@ -33,7 +33,7 @@ from forum.discussion.comment import Comment
 from forum.discussion.forms import CommentForm
 from forum.discussion.refusals import supporters_only, why_no_stranger
 from forum.discussion.rights import Act, is_for_supporters, rights
-from forum.discussion.thread import Node, Order, Thread, ThreadPage, thread_page
+from forum.discussion.thread import NUMBER, Node, Order, Thread, ThreadPage, Twig, thread_page
 from forum.essays.essay import Essay
 from forum.exchange import Exchange
 from forum.finding import Unmade, may_make_here
@@ -381,6 +381,19 @@ class Leaves:
         return 500 + self.leaves[0].size + self.leaves[-1].size
 
 
+@dataclass(frozen=True)
+class Card:
+    """One rendered comment: what stands before the replies to it, and behind them."""
+
+    begin: bytes
+    end: bytes
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes."""
+        return 500 + len(self.begin) + len(self.end)
+
+
 @dataclass
 class Threads:
     """The threads of one page as everyone gets them, with markers where a viewer's own parts go."""
@@ -688,22 +701,40 @@ class Pages:
         return self.cache.find_or_make(("thread", thread.digest), lambda: self._render_thread(thread))
 
     def _render_thread(self, thread: Thread) -> Leaves:
-        """Render a thread whose branches, but for the one with the new comment, are as they were."""
-        first = thread.node()
-        branches = [self._branch(reply) for reply in first.replies]
-        for reply in first.replies:
-            reply.rendered = BRANCH
-        begin, *rest = _rendered(first).split(BRANCH)
-        may_end = (first.number or first.id) % GROUP == 0
-        if not rest:
-            return Leaves((Leaf(begin.encode(), may_end),))
-        return Leaves((Leaf(begin.encode()), *branches, Leaf(rest[-1].encode(), may_end)))
+        """Render a thread of whose comments most are as they were."""
+        first = thread.twig()
+        card = self._card(thread, first)
+        may_end = (first.row[NUMBER] or first.id) % GROUP == 0
+        if not first.replies:
+            return Leaves((Leaf(card.begin, may_end),))
+        branches = [self._branch(thread, reply) for reply in first.replies]
+        return Leaves((Leaf(card.begin), *branches, Leaf(card.end, may_end)))
 
-    def _branch(self, reply: Node) -> Leaf:
-        return self.cache.find_or_make(
-            ("branch", _digest(reply)),
-            lambda: Leaf(_rendered(reply).encode(), may_end=reply.id % GROUP == 0),
-        )
+    def _branch(self, thread: Thread, reply: Twig) -> Leaf:
+        """Return a reply to the first comment with all that is below it."""
+
+        def render() -> Leaf:
+            return Leaf(b"".join(self._pieces(thread, reply)), reply.id % GROUP == 0)
+
+        return self.cache.find_or_make(("branch", sha256(reply.digests).digest()), render)
+
+    def _pieces(self, thread: Thread, twig: Twig) -> Iterator[bytes]:
+        card = self._card(thread, twig)
+        yield card.begin
+        for reply in twig.replies:
+            yield from self._pieces(thread, reply)
+        yield card.end
+
+    def _card(self, thread: Thread, twig: Twig) -> Card:
+        """Render a comment, or find it as it was rendered: a new one changes those above it, by a number."""
+
+        def render() -> Card:
+            node = thread.node_of(twig)
+            node.replies = [replace(node, rendered=BRANCH)] if twig.replies else []
+            begin, _, end = _rendered(node).partition(BRANCH)
+            return Card(begin.encode(), end.encode())
+
+        return self.cache.find_or_make(("card", twig.digest), render)
 
     def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""

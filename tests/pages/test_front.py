@@ -27,6 +27,7 @@ from forum.finding import Unmade, only_find_here
 from forum.pages.shared import (
     COMMENTS,
     COUNT,
+    Card,
     Count,
     Frame,
     Group,
@@ -419,6 +420,8 @@ def _texts(app: Flask) -> list[str]:
             texts.append(part.plain.decode())
         elif isinstance(part, Leaf):
             texts.append(part.html.decode())
+        elif isinstance(part, Card):
+            texts.append((part.begin + part.end).decode())
         elif isinstance(part, Leaves):
             texts += [leaf.html.decode() for leaf in part.leaves]
         elif not isinstance(part, Count):
