@@ -136,7 +136,8 @@ class Thread:
     rows: list[RawRow]
     """Of all its comments on the page, by their ids, as the driver gave them."""
     reading: "_Reading"
-    essay: Essay
+    author_id: int
+    """Of the essay."""
     order: Order
     marks: bool
     """Whether supporters are marked."""
@@ -144,7 +145,7 @@ class Thread:
     @property
     def digest(self) -> bytes:
         """Return what is another one when anything of it that a reader sees is."""
-        return _digest((self.rows, self.essay.author_id, self.order, self.marks))
+        return _digest((self.rows, self.author_id, self.order, self.marks))
 
     def twig(self) -> "Twig":
         """Return its first comment as it was read, with the replies below it."""
@@ -159,12 +160,12 @@ class Thread:
             found = sorted(found, key=lambda reply: (-reply[LIKES], reply[ID]))
         is_alone = self.order == Order.PICKS
         more = 0 if is_alone else row[BELOW] - sum(reply[BELOW] + bool(reply[VISIBLE]) for reply in found)
-        about = row, bool(found), more, is_alone, self.essay.author_id, self.marks
+        about = row, bool(found), more, is_alone, self.author_id, self.marks
         return Twig(row, [self._twig(reply, below) for reply in found], more, _digest(about))
 
     def node_of(self, twig: "Twig") -> Node:
         """Return one of its comments without those below it."""
-        node = _node(self.reading.row(twig.row), self.essay, 0, marks=self.marks)
+        node = _node(self.reading.row(twig.row), self.author_id, 0, marks=self.marks)
         node.more = twig.more
         if self.order == Order.PICKS:
             node.depth, node.parent_id, node.is_alone = 0, None, True
@@ -383,7 +384,7 @@ def _threads(essay: Essay, order: Order, number: int, per_page: int, last_number
             firsts += [row] * is_first
     marks = site_settings().supporter_marks
     return [
-        Thread(one[ID], rows[one[ID]], reading, essay, order, marks)
+        Thread(one[ID], rows[one[ID]], reading, essay.author_id, order, marks)
         for one in sorted(firsts, key=_rank(order))
     ]
 
@@ -424,10 +425,12 @@ class _Reading:
     def rows(self, connection: Connection, given: dict[str, Any]) -> list[RawRow]:
         """Run it."""
         values = self._raw.values(given)
-        found = connection.exec_driver_sql(
+        found: Any = connection.exec_driver_sql(
             self._raw.sql, tuple(values) if isinstance(values, list) else values
         )
-        return [tuple(row) for row in found.all()]
+        rows: list[RawRow] = found.cursor.fetchall()
+        found.close()
+        return rows
 
     def row(self, raw: RawRow) -> Any:
         """Return a row with its values as SQLAlchemy gives them, by their names."""
@@ -580,7 +583,9 @@ def _load(essay: Essay, ids: Sequence[int], *, top: int) -> dict[int, Node]:
     """Load comments as nodes by id, in one query; depths count from `top`."""
     found = db.session.execute(_of_comments(), {"essay_id": essay.id, "ids": ids})
     marks = site_settings().supporter_marks
-    return {row.id: _node(row, essay, top, marks=marks) for row in found if row.essay_id == essay.id}
+    return {
+        row.id: _node(row, essay.author_id, top, marks=marks) for row in found if row.essay_id == essay.id
+    }
 
 
 def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -627,7 +632,7 @@ def _of_writer(column: InstrumentedAttribute[Any], comment: type[Comment]) -> Co
     return select(column).where(User.id == comment.author_id).scalar_subquery()
 
 
-def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:
+def _node(row: Any, author_id: int, top: int, *, marks: bool) -> Node:
     at_cap = row.answers_id is not None and row.answers_id != row.parent_id
     return Node(
         id=row.id,
@@ -635,7 +640,7 @@ def _node(row: Any, essay: Essay, top: int, *, marks: bool) -> Node:
         depth=row.depth - top,
         name=row.name,
         user_id=row.author_id if row.visible else None,
-        is_author=row.author_id == essay.author_id,
+        is_author=row.author_id == author_id,
         is_supporter=marks and row.shows_support and row.subscription in SUPPORTING,
         is_pinned=row.pinned_at is not None,
         is_featured=row.featured_at is not None,
