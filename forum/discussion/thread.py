@@ -160,8 +160,16 @@ class Thread:
             found = sorted(found, key=lambda reply: (-reply[LIKES], reply[ID]))
         is_alone = self.order == Order.PICKS
         more = 0 if is_alone else row[BELOW] - sum(reply[BELOW] + bool(reply[VISIBLE]) for reply in found)
-        about = row, bool(found), more, is_alone, self.author_id, self.marks
-        return Twig(row, [self._twig(reply, below) for reply in found], more, _digest(about))
+        return Twig(row, [self._twig(reply, below) for reply in found], more)
+
+    def digest_of(self, twig: "Twig") -> bytes:
+        """Return what is another one when anything is that a reader sees of a comment, without those below it."""
+        is_alone = self.order == Order.PICKS
+        return _digest((twig.row, twig.more, bool(twig.replies), is_alone, self.author_id, self.marks))
+
+    def digest_with(self, twig: "Twig") -> bytes:
+        """Return the same of a comment with all that is below it."""
+        return _digest(([*twig.rows()], self.author_id, self.order, self.marks))
 
     def node_of(self, twig: "Twig") -> Node:
         """Return one of its comments without those below it."""
@@ -190,18 +198,17 @@ class Twig:
     """On the page, in their order."""
     more: int
     """How many comments below it are not on the page, but for those below a reply that is."""
-    digest: bytes
-    """What is another one when anything is that a reader sees of it, without those below it."""
 
     @property
     def id(self) -> int:
         """Return the number of the comment."""
         return cast(int, self.row[ID])
 
-    @property
-    def digests(self) -> bytes:
-        """Return what is another one when anything is that a reader sees of it or below it."""
-        return self.digest + b"".join(reply.digests for reply in self.replies)
+    def rows(self) -> Iterable[RawRow]:
+        """Yield its row, then those of the replies, each before its own replies."""
+        yield self.row
+        for reply in self.replies:
+            yield from reply.rows()
 
 
 @dataclass(frozen=True)

@@ -716,7 +716,7 @@ class Pages:
         def render() -> Leaf:
             return Leaf(b"".join(self._pieces(thread, reply)), reply.id % GROUP == 0)
 
-        return self.cache.find_or_make(("branch", sha256(reply.digests).digest()), render)
+        return self.cache.find_or_make(("branch", thread.digest_with(reply)), render)
 
     def _pieces(self, thread: Thread, twig: Twig) -> Iterator[bytes]:
         card = self._card(thread, twig)
@@ -734,7 +734,7 @@ class Pages:
             begin, _, end = _rendered(node).partition(BRANCH)
             return Card(begin.encode(), end.encode())
 
-        return self.cache.find_or_make(("card", twig.digest), render)
+        return self.cache.find_or_make(("card", thread.digest_of(twig)), render)
 
     def _for_nobody(self, versions: Versions, render: Callable[[Essay], Rendered]) -> Rendered:
         """Render an essay inside a request of nobody, whose reads begin now; from a replica that has come so far."""
