@@ -284,7 +284,7 @@ class Leaf:
     @property
     def size(self) -> int:
         """Return about what it takes with its parts."""
-        return 500 + 3 * len(self.html)
+        return 500 + 2 * len(self.html)
 
     @cached_property
     def plain(self) -> bytes:
@@ -344,8 +344,8 @@ class Group:
 
     @property
     def size(self) -> int:
-        """Return about what it takes, compressed in both ways."""
-        return 1_000 + 2 * SEGMENT_BYTES + 2 * len(self.plain)
+        """Return about what it takes, compressed in one way or both."""
+        return 500 + SEGMENT_BYTES + len(self.plain) * 3 // 2
 
     @cached_property
     def places(self) -> dict[tuple[str, int], Leaf]:
