@@ -59,9 +59,12 @@ class Segment:
     @classmethod
     def joined(cls, pieces: "Iterable[Segment | bytes]") -> "Segment":
         """Return pieces that follow each other as one, without compressing anything."""
+        pieces = list(pieces)
+        if len(pieces) == 1 and isinstance(pieces[0], Segment):
+            return pieces[0]
         one, power = cls.__new__(cls), ONE
         out: list[bytes] = []
-        one._crc, one.length = _stitch(pieces := list(pieces), out)
+        one._crc, one.length = _stitch(pieces, out)
         for piece in pieces:
             if isinstance(piece, Segment):
                 power = piece.checksum_after(power) ^ piece._crc
