@@ -48,6 +48,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 BUSY_TIMEOUT_MS = 30_000
 """At 5 s two of 1,600 concurrent writers were refused, at 30 s none."""
 
+NEXT = "forum.next"
+"""Under this name a request brings what lets the next one begin, if the server has them come one by one."""
+
 QUEUE_STEP_SECONDS = 0.001
 """How often the first writer of a process asks whether it is its turn where nobody tells it; SQLite's own steps grow
 to 100 ms."""
@@ -248,14 +251,20 @@ def begin_to_write() -> None:
     if TURN not in connection.info:
         # What was read ends here: a transaction that has read would fail where another one wrote.
         connection.exec_driver_sql("COMMIT")
-        connection.info[TURN] = current_app.extensions[WriteQueue.__name__].enter()
+        queue = current_app.extensions[WriteQueue.__name__]
+        connection.info[TURN] = queue.enter()
+        if queue.log is not None:
+            connection.info[UNSYNCED] = queue.log
+            _say(connection, "PRAGMA synchronous=NORMAL")
         _say(connection, "BEGIN IMMEDIATE")
 
 
 def commit_and_keep() -> None:
     """Commit; rows keep what was read of them, for an answer that only tells what was stored.
 
-    On SQLite the next one writes as soon as this is kept: what SQLAlchemy does at a commit comes after the turn.
+    On SQLite the next one writes as soon as this is committed: that it is on the disk is waited for after the turn,
+    before anybody is told that it is kept, and so is what SQLAlchemy does at a commit. Raises: OSError, if the disk
+    does not take it.
     """
     session = db.session()
     session.expire_on_commit = False
@@ -265,7 +274,20 @@ def commit_and_keep() -> None:
         _say(connection, "COMMIT")
         if TURN in connection.info:
             current_app.extensions[WriteQueue.__name__].leave(connection.info.pop(TURN))
+        _let_next_begin()
+        if UNSYNCED in connection.info:
+            _sync(connection.info[UNSYNCED])
+            _say(connection, "PRAGMA synchronous=FULL")
+            del connection.info[UNSYNCED]
+    else:
+        _let_next_begin()
     session.commit()
+
+
+def _let_next_begin() -> None:
+    """Let another request of this process begin, where they come one by one: this one holds up nobody any more."""
+    if has_request_context() and NEXT in request.environ:
+        request.environ[NEXT]()
 
 
 def init_database(app: Flask) -> None:
@@ -313,9 +335,12 @@ def _prepare_sqlite(engine: Engine, queue: "WriteQueue") -> None:
     # A connection comes back as soon as its transaction has ended, however that was.
     @event.listens_for(engine, "checkin")
     @event.listens_for(engine, "close")
-    def _leave(_connection: Any, record: Any) -> None:
+    def _leave(connection: Any, record: Any) -> None:
         if TURN in record.info:
             queue.leave(record.info.pop(TURN))
+        if UNSYNCED in record.info and connection is not None:
+            connection.execute("PRAGMA synchronous=FULL")
+            _sync(record.info.pop(UNSYNCED))
 
 
 def _say(connection: Connection, word: str) -> None:
@@ -326,8 +351,25 @@ def _say(connection: Connection, word: str) -> None:
         raise DBAPIError.instance(word, None, error, sqlite3.Error) from error
 
 
+def _sync(log: str) -> None:
+    """Wait until all that was committed so far is on the disk.
+
+    SQLite's log holds transactions in their order, each with a checksum over all before it, so what a crash leaves
+    of it is a beginning. Where it is gone, its last user has put it into the database, and waited for that.
+    """
+    with suppress(FileNotFoundError):
+        file = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
+
+
 TURN = "turn to write"
 """Under this name a connection keeps the number of the open file that says that it is its turn."""
+
+UNSYNCED = "not waited for"
+"""Under this name a connection keeps the log whose sync is ours to wait for, and not SQLite's at each commit."""
 
 
 class WriteQueue:
@@ -343,6 +385,7 @@ class WriteQueue:
         is_file = bool(database) and database != ":memory:" and not str(database).startswith("file:")
         self._file = f"{database}-queue" if is_file else None
         self._database = str(database)
+        self.log = f"{database}-wal" if is_file else None
         self._first = threading.Lock()
         self._bell = _bell() if is_file else None
         self._ear = files.poll()

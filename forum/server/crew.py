@@ -5,10 +5,12 @@ import sys
 import threading
 from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from forum.database import NEXT
 from forum.finding import Unmade, Unread, only_find_here, only_finding
 from forum.rawreads import begin_moment
 from forum.server.body import Bodies
@@ -101,14 +103,12 @@ class Crew:
                     self._make(wire, scope, missing.key)
 
     def _write(self, wire: Wire, scope: "WSGIEnvironment") -> None:
-        """Answer a request that brings something: one after the other, unless one of them takes long."""
-        is_alone = self._alone.acquire(timeout=ALONE_SECONDS)
-        try:
-            with self._together:
-                self._answer(wire, scope)
-        finally:
-            if is_alone:
-                self._alone.release()
+        """Answer a request that brings something: one by one until each is stored, unless it takes long."""
+        alone = ExitStack()
+        if self._alone.acquire(timeout=ALONE_SECONDS):
+            alone.callback(self._alone.release)
+        with alone, self._together:
+            self._answer(wire, scope | {NEXT: alone.close})
 
     def _make(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
         """Have a request answered by a thread that may take its time; who needs the same waits until it is made."""

@@ -158,3 +158,32 @@ def other_process_that_writes(file: str) -> Iterator["subprocess.Popen[bytes]"]:
         assert process.stdout is not None
         assert process.stdout.readline() == b"in\n"
         yield process
+
+
+@pytest.mark.kinds("sqlite")
+def test_a_comment_is_on_the_disk_before_it_is_acknowledged(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    sync = os.fdatasync
+
+    def note(file: int) -> None:
+        synced.append(os.pread(file, os.fstat(file).st_size, 0))
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    for visitor in (cast.reader, cast.stranger):
+        visitor.comment(cast.slug, f"Words of {visitor.name} that the disk has to take.")
+        assert f"Words of {visitor.name} that the disk has to take.".encode() in synced[-1]
+
+
+@pytest.mark.kinds("sqlite")
+def test_what_the_disk_does_not_take_is_not_acknowledged(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_file: int) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fdatasync", refuse)
+        assert cast.reader.comment(cast.slug, "Words that the disk does not take.").status_code == 500
+    with cast.app.app_context():
+        assert db.session.connection().exec_driver_sql("PRAGMA synchronous").scalar() == 2
