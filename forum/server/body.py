@@ -45,7 +45,7 @@ class Arriving:
     until: float
     """By when it is to be read, and, once it is, by when it is to be there, in monotonic time."""
     then: Callable[[], None]
-    """What to do when it is there, in place of what it was read from."""
+    """What to do when it is there; it takes the place of what it was read from."""
     refuse: Refuse
 
 
@@ -61,14 +61,10 @@ class Bodies:
         threading.Thread(target=self._watch, name="bodies", daemon=True).start()
 
     def wait_for(self, scope: "WSGIEnvironment", then: Callable[[], None], refuse: Refuse) -> None:
-        """Do something when a body of an announced length has arrived; refuse the request if it does not."""
-        length = _length(scope)
-        if not 0 < length <= LARGEST_BYTES:
-            return then()
+        """Do something in another thread when a body has arrived; refuse the request if it does not."""
         number = next(self._numbers)
-        self._queued[number] = Arriving(scope, length, time.monotonic() + QUEUE_SECONDS, then, refuse)
+        self._queued[number] = Arriving(scope, body_length(scope), time.monotonic() + QUEUE_SECONDS, then, refuse)
         self._threads.submit(self._receive, number)
-        return None
 
     def _receive(self, number: int) -> None:
         body = self._queued.pop(number, None)
@@ -131,8 +127,10 @@ def _quiet_ms(connection: socket.socket) -> int:
     return milliseconds
 
 
-def _length(scope: "WSGIEnvironment") -> int:
+def body_length(scope: "WSGIEnvironment") -> int:
+    """Return how many bytes are to be waited for: none of what is too long."""
     try:
-        return int(scope["CONTENT_LENGTH"])
+        length = int(scope.get("CONTENT_LENGTH", 0))
     except ValueError:
         return 0
+    return length if length <= LARGEST_BYTES else 0

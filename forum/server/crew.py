@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from forum.database import NEXT
 from forum.finding import Unmade, Unread, only_find_here, only_finding
 from forum.rawreads import begin_moment
-from forum.server.body import Bodies
+from forum.server.body import Bodies, body_length
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -74,10 +74,12 @@ class Crew:
         if not self._only_finds:
             self._only_finds = True
             only_find_here()
-        if "CONTENT_LENGTH" in scope:
+        if "CONTENT_LENGTH" not in scope:
+            self._find(wire, scope)
+        elif body_length(scope) > 0:
             self._bodies.wait_for(scope, partial(self._write, wire, scope), partial(_refuse, wire))
-            return
-        self._find(wire, scope)
+        else:
+            self._make(wire, scope, None)
 
     def _find(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         """Answer with what is kept, or pass the request on."""

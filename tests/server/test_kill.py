@@ -106,6 +106,8 @@ def check_manners(server: "Server") -> None:
         b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\nConnection: close\r\n\r\nx"
     )
     assert speak(server.port, large).startswith(b"HTTP/1.1 413")
+    empty = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    assert speak(server.port, empty).startswith(b"HTTP/1.1 400")
     foreign = b"GET /essays/on-tides HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert speak(server.port, foreign).startswith(b"HTTP/1.1 400")
     fine = b"GET /essays/on-tides HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
