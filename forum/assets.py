@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import brotli
 from flask import Flask
 
+from forum.finding import Unmade, may_make_here
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -41,6 +43,7 @@ class Assets:
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
+        self._packed: dict[tuple[str, str], bytes] = {}
         self._version = _version(self._files)
         for name, parts in BUNDLES.items():
             names = self._files[parts].decode().split()
@@ -63,7 +66,11 @@ class Assets:
         self, name: str, is_named: bool, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         coding = _coding(environ.get("HTTP_ACCEPT_ENCODING", ""))
-        body = _packed(self._files[name], coding)
+        body = self._packed.get((name, coding))
+        if body is None:
+            if not may_make_here():
+                raise Unmade(("static", name, coding))
+            body = self._packed[name, coding] = _packed(self._files[name], coding)
         tag = f'"{self._version}-{coding or "plain"}"'
         headers = [
             ("Content-Type", _type(name)),
@@ -90,7 +97,6 @@ def _coding(accepted: str) -> str:
     return "br" if "br" in known else "gzip" if "gzip" in known else ""
 
 
-@cache
 def _packed(body: bytes, coding: str) -> bytes:
     """Return a body as it is sent, packed as small as can be when it is first asked for."""
     if coding == "br":

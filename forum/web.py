@@ -38,7 +38,9 @@ AWAY_SECONDS = 5
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 MOST_PAIRS = 1_000
-"""Of a session's token and a form's, each less than 200 bytes."""
+"""Of a session's token and a form's."""
+
+LONGEST_TOKEN = 200
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -55,7 +57,8 @@ class FormTokens(CSRFProtect):
         if pair in right and is_from_here:
             return
         super().protect(apply_exemptions)  # type: ignore[no-untyped-call]
-        if g.get("csrf_valid", False):  # it was looked at, not let off
+        is_short = len(str(pair[1])) < LONGEST_TOKEN  # letters that mean nothing can be added to a right one
+        if is_short and g.get("csrf_valid", False):  # it was looked at, not let off
             if len(right) >= MOST_PAIRS:
                 right.clear()
             right.add(pair)

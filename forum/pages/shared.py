@@ -80,6 +80,9 @@ NONCE = secrets.token_hex(8)
 SEGMENT_BYTES = 1_000
 """What a segment takes beside its compressed bytes."""
 
+HELD_BYTES = 1_000
+"""With which parts of threads are counted: the threads that hold them, and are found more lately, count all of them."""
+
 MOST_FRAMES = 4
 """Kinds of readers for whom one page of threads keeps what is around it."""
 
@@ -280,9 +283,10 @@ class Leaf:
     may_end: bool = False
     """Whether a group may end with it: a matter of this one alone, so that a change moves few others between groups."""
     _cuts: dict[tuple[int, int], Segment] = field(default_factory=dict)
+    size: int = HELD_BYTES
 
     @property
-    def size(self) -> int:
+    def weight(self) -> int:
         """Return about what it takes with its parts."""
         return 500 + 2 * len(self.html)
 
@@ -336,6 +340,8 @@ class Leaf:
 class Group:
     """A few threads one after the other, compressed together: when one changes, little is compressed anew."""
 
+    size = HELD_BYTES
+
     def __init__(self, leaves: "Sequence[Leaf]") -> None:
         self.leaves = leaves
         self.plain = MARK.sub(b"", b"".join(leaf.html for leaf in leaves))
@@ -343,9 +349,10 @@ class Group:
         self._behind: tuple[bytes, Segment] | None = None
 
     @property
-    def size(self) -> int:
-        """Return about what it takes, compressed in one way or both."""
-        return 500 + SEGMENT_BYTES + len(self.plain) * 3 // 2
+    def weight(self) -> int:
+        """Return about what it takes, compressed in one way or both, with what it is made of."""
+        leaves = sum(leaf.weight for leaf in self.leaves)
+        return 500 + SEGMENT_BYTES + len(self.plain) * 3 // 2 + leaves
 
     @cached_property
     def places(self) -> dict[tuple[str, int], Leaf]:
@@ -374,11 +381,7 @@ class Leaves:
     """One rendered thread: its beginning, what is below each reply to its first comment, its end."""
 
     leaves: tuple[Leaf, ...]
-
-    @property
-    def size(self) -> int:
-        """Return about what it takes."""
-        return 500 + self.leaves[0].size + self.leaves[-1].size
+    size: int = HELD_BYTES
 
 
 @dataclass(frozen=True)
@@ -421,8 +424,8 @@ class Threads:
 
     @property
     def size(self) -> int:
-        """Return about what it takes with all that is around it, and with the groups that no newer one has."""
-        groups = len(self.whole.deflated) + sum(group.size for group in self.groups) // 4
+        """Return about what it takes with all that is around it, and with its groups, which live as long."""
+        groups = len(self.whole.deflated) + sum(group.weight for group in self.groups)
         return 2_000 + groups + FRAME_BYTES * MOST_FRAMES
 
     @property

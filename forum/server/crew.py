@@ -10,6 +10,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from werkzeug.wsgi import FileWrapper
+
 from forum.database import NEXT
 from forum.finding import Unmade, Unread, only_find_here, only_finding
 from forum.rawreads import begin_moment
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 WORK_THREADS = 4
-"""They take turns with the interpreter's lock, but also wait for the disk and for each other."""
+"""For requests that bring something, and as many for the others. They take turns with the interpreter's lock, but
+also wait for the disk and for each other."""
+
+FILES_AT_ONCE = 16
+"""So many large files may be on their way at once; who takes one slowly holds up only those who want one too."""
+
+SMALL_FILE = 256 * 1_024
 
 ALONE_SECONDS = 0.05
 """So long whoever brings something waits for another one to be done: side by side they only wait for the interpreter,
@@ -58,9 +66,10 @@ class Crew:
 
     def __init__(self, application: "WSGIApplication", port: int) -> None:
         self._application = application
-        self._bodies = Bodies(port)
         self._work = ThreadPoolExecutor(WORK_THREADS, "work")
-        self._alone, self._together = threading.Lock(), threading.Semaphore(WORK_THREADS)
+        self._files = ThreadPoolExecutor(FILES_AT_ONCE, "file")
+        self._bodies = Bodies(port, ThreadPoolExecutor(WORK_THREADS, "write"))
+        self._alone = threading.Lock()
         self._unread: SimpleQueue[tuple[Wire, WSGIEnvironment]] = SimpleQueue()
         threading.Thread(target=self._read, name="read", daemon=True).start()
         self._waiting: dict[Hashable, list[tuple[Wire, WSGIEnvironment]]] = {}
@@ -103,13 +112,15 @@ class Crew:
                     self._answer(wire, scope)
                 except Unmade as missing:
                     self._make(wire, scope, missing.key)
+                except Exception:  # no thread can be begun, for instance
+                    log.exception("a request was not passed on")
 
     def _write(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         """Answer a request that brings something: one by one until each is stored, unless it takes long."""
         alone = ExitStack()
         if self._alone.acquire(timeout=ALONE_SECONDS):
             alone.callback(self._alone.release)
-        with alone, self._together:
+        with alone:
             self._answer(wire, scope | {NEXT: alone.close})
 
     def _make(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
@@ -132,7 +143,12 @@ class Crew:
                 waiting = self._waiting.pop(key)
         with only_finding():
             for one in waiting:
-                self._find(*one)
+                try:
+                    self._answer(*one)
+                except Unread:
+                    self._unread.put(one)
+                except Unmade:  # perhaps it cannot be kept: then nobody is to wait for others again
+                    self._make(*one, None)
 
     def _answer(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         start = _Start()
@@ -141,6 +157,8 @@ class Crew:
             headers = [*start.headers, ("Connection", "close")] if self.is_leaving else start.headers
             if isinstance(body, list):
                 wire.response_bytes(start.status, headers, body[0] if len(body) == 1 else b"".join(body))
+            elif isinstance(body, FileWrapper) and int(dict(headers).get("Content-Length", 0)) > SMALL_FILE:
+                self._files.submit(wire.response_iter, start.status, headers, _Pieces(body))
             else:
                 wire.response_iter(start.status, headers, _Pieces(body))
         except Unmade:

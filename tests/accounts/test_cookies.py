@@ -94,3 +94,15 @@ def test_a_known_form_token_from_a_page_of_another_site_is_refused(app: Flask) -
 
 
 SECURE = "https://localhost"
+
+
+@pytest.mark.kinds("sqlite")
+def test_a_form_token_that_was_made_longer_is_not_remembered(app: Flask) -> None:
+    with app.test_request_context(method="POST"):
+        token = generate_csrf()
+        secret = session["csrf_token"]
+    for longer in (token, token + "~" * 4_000):
+        with app.test_request_context(method="POST", data={"csrf_token": longer}):
+            session["csrf_token"] = secret
+            csrf.protect()  # it is right all the same
+    assert [form for secrets, form in app.extensions["FormTokens"] if secrets == secret] == [token]

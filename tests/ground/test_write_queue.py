@@ -184,6 +184,7 @@ def test_what_the_disk_does_not_take_is_not_acknowledged(cast: Cast, monkeypatch
 
     with monkeypatch.context() as full:
         full.setattr(os, "fdatasync", refuse)
-        assert cast.reader.comment(cast.slug, "Words that the disk does not take.").status_code == 500
+        for visitor in (cast.reader, cast.stranger):
+            assert visitor.comment(cast.slug, "Words that the disk does not take.").status_code == 500
     with cast.app.app_context():
         assert db.session.connection().exec_driver_sql("PRAGMA synchronous").scalar() == 2

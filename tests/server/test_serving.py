@@ -1,6 +1,7 @@
 """The real server over the wire: it restarts without failing a request, outlives its processes and bad clients."""
 
 import http.client
+import io
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ LONGEST_SECONDS = 30
 READERS = 4
 SITE = """
 import os, time
+from io import BytesIO
+from werkzeug.wsgi import FileWrapper
 from forum.finding import Unmade, may_make_here
 
 def app(environ, start_response):
@@ -31,6 +35,11 @@ def app(environ, start_response):
             raise Unmade
         while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
             time.sleep(0.01)
+    if environ["PATH_INFO"] == "/file":
+        if not may_make_here():
+            raise Unmade
+        start_response("200 OK", [("Content-Length", "50000000")])
+        return FileWrapper(BytesIO(bytes(50_000_000)))
     body = environ["wsgi.input"].read() if environ.get("CONTENT_LENGTH") else b"generation {number}"
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
@@ -148,7 +157,7 @@ def test_a_body_that_does_not_come_is_given_up_and_its_connection_cut(
     reached: list[str] = []
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as door:
-        bodies = Bodies(door.getsockname()[1])
+        bodies = Bodies(door.getsockname()[1], ThreadPoolExecutor())
         client = socket.create_connection(door.getsockname(), LONGEST_SECONDS)
         server, _ = door.accept()
         client.sendall(b"wor")
@@ -159,6 +168,34 @@ def test_a_body_that_does_not_come_is_given_up_and_its_connection_cut(
         assert (said, reached) == (["408 Request Timeout"], [])
         client.close()
         server.close()
+
+
+def test_who_sent_everything_is_not_refused_however_long_the_work_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("forum.server.body.QUEUE_SECONDS", 0.1)
+    monkeypatch.setattr("forum.server.body.LOOK_SECONDS", 0.05)
+    may_work, done, refused = threading.Event(), list[object](), list[str]()
+    bodies = Bodies(0, ThreadPoolExecutor(1))
+    for _ in range(40):
+        scope = {"CONTENT_LENGTH": "5", "wsgi.input": io.BytesIO(b"words")}
+        bodies.wait_for(
+            scope, lambda: done.append(may_work.wait(LONGEST_SECONDS)), lambda *said: refused.append(said[0])
+        )
+    time.sleep(0.3)
+    may_work.set()
+    wait_until(lambda: len(done) == 40)
+    assert refused == []
+
+
+def test_who_takes_a_large_file_slowly_holds_up_only_large_files(site: "Site") -> None:
+    slow = [site.connect(b"GET /file HTTP/1.1\r\nHost: here\r\n\r\n") for _ in range(10)]
+    for connection in slow:
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    (site.file.parent / "go").touch()
+    assert site.get("/made") == b"generation 1"
+    for connection in slow:
+        connection.close()
 
 
 class Site:
