@@ -348,7 +348,7 @@ class Group:
         self.digest = sha256(self.plain).digest()
         self._behind: tuple[bytes, Segment] | None = None
 
-    @property
+    @cached_property
     def weight(self) -> int:
         """Return about what it takes, compressed in one way or both, with what it is made of."""
         leaves = sum(leaf.weight for leaf in self.leaves)

@@ -67,6 +67,8 @@ class Crew:
     def __init__(self, application: "WSGIApplication", port: int) -> None:
         self._application = application
         self._work = ThreadPoolExecutor(WORK_THREADS, "work")
+        # One page after the other: two at once take twice as long, and the first one is what most people wait for.
+        self._pages = ThreadPoolExecutor(1, "page")
         self._files = ThreadPoolExecutor(FILES_AT_ONCE, "file")
         self._bodies = Bodies(port, ThreadPoolExecutor(WORK_THREADS, "write"))
         self._alone = threading.Lock()
@@ -133,7 +135,7 @@ class Crew:
                 self._waiting[key].append((wire, scope))
                 return
             self._waiting[key] = []
-        self._work.submit(self._make_for_all, wire, scope, key)
+        self._pages.submit(self._make_for_all, wire, scope, key)
 
     def _make_for_all(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
         try:
