@@ -185,7 +185,7 @@ def test_no_list_takes_the_database_longer_when_there_are_more_essays(cast: Cast
     grown = {
         path: (few, many)
         for path, few, many in zip((*paths, *SITEMAPS), before, after, strict=True)
-        if many > 1.3 * few + 2
+        if many > 1.3 * few + 5  # a look at the settings, the leaps of the sitemap
     }
     assert grown == {}
 
