@@ -5,7 +5,8 @@ cannot, what is asked in one moment is read once: a read that begins after all o
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,14 @@ class _Moment(threading.local):
 _moment = _Moment()
 
 
-def begin_moment() -> None:
-    """Let this thread answer whom it has heard by now from what it reads from now on, until the next moment begins."""
+@contextmanager
+def moment() -> Iterator[None]:
+    """Let this thread answer whom it has heard by now from what it reads from now on."""
     _moment.mark = b"%d" % next(_numbers)
+    try:
+        yield
+    finally:
+        _moment.mark = None
 
 
 class RawStatement:

@@ -14,7 +14,7 @@ from werkzeug.wsgi import FileWrapper
 
 from forum.database import NEXT
 from forum.finding import Unmade, Unread, only_find_here, only_finding
-from forum.rawreads import begin_moment
+from forum.rawreads import moment
 from forum.server.body import Bodies, body_length
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ class Crew:
             together = [self._unread.get()]
             while not self._unread.empty():
                 together.append(self._unread.get())
-            begin_moment()
-            for wire, scope in together:
-                try:
-                    self._answer(wire, scope)
-                except Unmade as missing:
-                    self._make(wire, scope, missing.key)
-                except Exception:  # no thread can be begun, for instance
-                    log.exception("a request was not passed on")
+            with moment():
+                for wire, scope in together:
+                    try:
+                        self._answer(wire, scope)
+                    except Unmade as missing:
+                        self._make(wire, scope, missing.key)
+                    except Exception:  # no thread can be begun, for instance
+                        log.exception("a request was not passed on")
 
     def _write(self, wire: Wire, scope: "WSGIEnvironment") -> None:
         """Answer a request that brings something: one by one until each is stored, unless it takes long."""
@@ -143,13 +143,11 @@ class Crew:
         finally:
             with self._lock:
                 waiting = self._waiting.pop(key)
-        with only_finding():
+        with only_finding(), moment():
             for one in waiting:
                 try:
                     self._answer(*one)
-                except Unread:
-                    self._unread.put(one)
-                except Unmade:  # perhaps it cannot be kept: then nobody is to wait for others again
+                except Unmade:  # it cannot be kept, or changes too fast to wait for it again with others
                     self._make(*one, None)
 
     def _answer(self, wire: Wire, scope: "WSGIEnvironment") -> None:

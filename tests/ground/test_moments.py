@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from forum.finding import Unread, only_find_here
-from forum.rawreads import RawReads, RawStatement, begin_moment
+from forum.rawreads import RawReads, RawStatement, moment
 
 pytestmark = pytest.mark.kinds("sqlite")
 
@@ -24,21 +24,23 @@ def finder() -> Iterator[ThreadPoolExecutor]:
 def test_what_is_asked_in_one_moment_is_read_once_and_in_the_next_one_anew(
     tmp_path: Path, finder: ThreadPoolExecutor
 ) -> None:
-    writer = sqlite3.connect(tmp_path / "one.sqlite3", isolation_level=None)  # without WAL it has no mark
-    writer.execute("CREATE TABLE one (value INTEGER)")
+    writer = sqlite3.connect(tmp_path / "one.sqlite3", isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE one (value INTEGER)")  # in a database without WAL, which has no mark
     writer.execute("INSERT INTO one VALUES (1)")
     engine = create_engine(f"sqlite:///{tmp_path / 'one.sqlite3'}")
     reads, statement = RawReads(engine), RawStatement(text("SELECT value FROM one"), engine)
 
     def look() -> int:
-        return int(finder.submit(reads.rows, statement).result()[0][0])
+        return int(reads.rows(statement)[0][0])
 
-    with pytest.raises(Unread):
-        look()
-    finder.submit(begin_moment).result()
-    assert look() == 1
-    writer.execute("UPDATE one SET value = 2")
-    assert look() == 1
-    finder.submit(begin_moment).result()
-    assert look() == 2
+    def look_twice() -> tuple[int, int]:
+        with moment():
+            before = look()
+            writer.execute("UPDATE one SET value = value + 1")
+            return before, look()
+
+    for seen in ((1, 1), (2, 2)):
+        with pytest.raises(Unread):
+            finder.submit(look).result()
+        assert finder.submit(look_twice).result() == seen
     finder.submit(reads.close).result()

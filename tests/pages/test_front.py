@@ -42,7 +42,7 @@ from forum.pages.shared import (
     View,
     filled_gzip,
 )
-from forum.rawreads import begin_moment
+from forum.rawreads import moment
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
@@ -131,10 +131,10 @@ def only_found(app: Flask, headers: dict[str, str]) -> bytes | None:
 
     def ask() -> bytes | None:
         only_find_here()
-        begin_moment()
         environ = create_environ(ON_TIDES, app.config["SITE_URL"], headers=headers)
         try:
-            return b"".join(app.wsgi_app(environ, lambda *_: lambda _: None))
+            with moment():
+                return b"".join(app.wsgi_app(environ, lambda *_: lambda _: None))
         except Unmade:
             return None
 
