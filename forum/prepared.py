@@ -98,17 +98,18 @@ def together(*, commits: bool = False) -> Iterator[None]:
     the transaction is committed at the end; rows keep what was read of them. Raises: what SQLAlchemy raises.
     """
     connection = _connection()
-    if connection.dialect.name == "sqlite" or WAITING in connection.info:
+    info = connection.info  # of a connection that was cut, it cannot be asked for any more
+    if connection.dialect.name == "sqlite" or WAITING in info:
         yield
     else:
-        connection.info[WAITING] = []
+        info[WAITING] = []
         try:
             yield
             if commits:
-                connection.info[WAITING].append(("COMMIT", None))
+                info[WAITING].append(("COMMIT", None))
             send_waiting()
         finally:
-            del connection.info[WAITING]
+            del info[WAITING]
     if commits:
         commit_and_keep()
 

@@ -790,7 +790,8 @@ def _essay_and_author() -> tuple[Part, Part]:
 
 def _selecting_essay() -> Select[Any]:
     columns = [column for part in _essay_and_author() for column in part.columns]
-    return select(*columns).join(User, User.id == Essay.author_id).where(Essay.id == bindparam("essay_id"))
+    both = select(*columns).select_from(Essay).join(User, User.id == Essay.author_id)
+    return both.where(Essay.id == bindparam("essay_id"))
 
 
 _ESSAY = Prepared(_selecting_essay)

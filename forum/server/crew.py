@@ -143,11 +143,13 @@ class Crew:
         finally:
             with self._lock:
                 waiting = self._waiting.pop(key)
-        with only_finding(), moment():
+        with only_finding():
             for one in waiting:
                 try:
                     self._answer(*one)
-                except Unmade:  # it cannot be kept, or changes too fast to wait for it again with others
+                except Unread:
+                    self._unread.put(one)
+                except Unmade:  # perhaps it cannot be kept: then nobody is to wait for others again
                     self._make(*one, None)
 
     def _answer(self, wire: Wire, scope: "WSGIEnvironment") -> None:
