@@ -102,7 +102,8 @@ class RawReads:
         state = self._known
         if state[0] != mark or len(state[1]) > MOST_KNOWN:
             state = self._known = (mark, {})
-        key, known = (statement, *values), state[1]
+        asked = values.values() if isinstance(values, dict) else values
+        key, known = (statement, *asked), state[1]
         rows = known.get(key)
         if rows is None:
             rows = self._read(statement, values)

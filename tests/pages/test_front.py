@@ -126,6 +126,35 @@ def test_a_thread_that_only_finds_makes_nothing_and_answers_what_is_kept(cast: C
         assert f"Something new for {visitor.name}." in gzip.decompress(page).decode()
 
 
+def test_what_is_asked_in_one_moment_is_answered_to_each_by_itself(cast: Cast) -> None:
+    cast.essay("on-dunes", "On dunes")
+    readers = [cast.person("Tilda Quill"), cast.person("Otto Sedge")]
+    visitors = (cast.stranger, *readers)
+    asked = [(visitor, path) for visitor in visitors for path in (ON_TIDES, "/essays/on-dunes")]
+    for visitor, path in asked:
+        visitor.get(path)
+
+    def ask() -> list[str]:
+        with moment():
+            return [
+                b"".join(cast.app.wsgi_app(environ, lambda *_: lambda _: None)).decode()
+                for environ in environs
+            ]
+
+    environs = []
+    for visitor, path in asked:
+        cookie = "; ".join(f"{one.key}={one.value}" for one in visitor.client._cookies.values())
+        environs.append(
+            create_environ(path, cast.app.config["SITE_URL"], headers={"Cookie": cookie} if cookie else {})
+        )
+    with ThreadPoolExecutor(1) as thread:
+        pages = thread.submit(ask).result()
+    for (visitor, path), page in zip(asked, pages, strict=True):
+        assert f"{path}/comments" in page
+        for reader in readers:
+            assert (reader.name in page) == (visitor is reader)
+
+
 def only_found(app: Flask, headers: dict[str, str]) -> bytes | None:
     """Ask for the page in a thread that only finds; None where that hands it on."""
 
