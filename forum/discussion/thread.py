@@ -627,6 +627,7 @@ def _rows_where(*conditions: ColumnElement[bool]) -> Select[Any]:
     ]
     return (
         select(*seen)
+        .select_from(Comment)
         .outerjoin(REVISION, and_(REVISION.comment_id == Comment.id, REVISION.number == Comment.shown_number))
         .outerjoin(ANOTHER, ANOTHER.id == Comment.answers_id)
         .where(*conditions)
