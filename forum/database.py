@@ -51,6 +51,9 @@ BUSY_TIMEOUT_MS = 30_000
 NEXT = "forum.next"
 """Under this name a request brings what lets the next one begin, if the server has them come one by one."""
 
+STORED = "forum.stored"
+"""Under this name a request brings what is told which version of which discussion it has just stored."""
+
 QUEUE_STEP_SECONDS = 0.001
 """How often the first writer of a process asks whether it is its turn where nobody tells it; SQLite's own steps grow
 to 100 ms."""
@@ -259,6 +262,11 @@ def begin_to_write() -> None:
         _say(connection, "BEGIN IMMEDIATE")
 
 
+def will_be_version(essay_id: int, version: int) -> None:
+    """Say which version of a discussion commit_and_keep() is about to store; whoever says so holds its lock."""
+    g.new_version = essay_id, version
+
+
 def commit_and_keep() -> None:
     """Commit; rows keep what was read of them, for an answer that only tells what was stored.
 
@@ -274,19 +282,23 @@ def commit_and_keep() -> None:
         _say(connection, "COMMIT")
         if TURN in connection.info:
             current_app.extensions[WriteQueue.__name__].leave(connection.info.pop(TURN))
-        _let_next_begin()
+        _go_on()
         if UNSYNCED in connection.info:
             _sync(connection.info[UNSYNCED])
             _say(connection, "PRAGMA synchronous=FULL")
             del connection.info[UNSYNCED]
     else:
-        _let_next_begin()
+        _go_on()
     session.commit()
 
 
-def _let_next_begin() -> None:
-    """Let another request of this process begin, where they come one by one: this one holds up nobody any more."""
-    if has_request_context() and NEXT in request.environ:
+def _go_on() -> None:
+    """Say what is stored, and let another request begin where they come one by one: this one holds up nobody now."""
+    if not has_request_context():
+        return
+    if STORED in request.environ and "new_version" in g:
+        request.environ[STORED](*g.pop("new_version"))
+    if NEXT in request.environ:
         request.environ[NEXT]()
 
 

@@ -141,6 +141,7 @@ def _parts() -> tuple[Part, Part, Part]:
         Essay.closing_note,
         Essay.kept_open_at,
         Essay.commented_at,
+        Essay.thread_version,
     )
     return person, essay, Part(Subscription)
 

@@ -25,7 +25,7 @@ from sqlalchemy.orm.util import identity_key
 
 from forum import clock
 from forum.accounts.user import User, lock_users
-from forum.database import Base, as_read, db, insert_unless_there, is_sqlite, table_of
+from forum.database import Base, as_read, db, insert_unless_there, is_sqlite, table_of, will_be_version
 from forum.discussion.accepting import accept
 from forum.discussion.before import Before, read_before
 from forum.discussion.change import Watch
@@ -136,6 +136,7 @@ def post_comment(
     refuse_if_too_fast(author, essay, before, now)
     causes = causes_for_words(author, essay, words, now, before=before)
     accepts = parent is not None and seen == parent.newest_number and is_staff(author, essay, now)
+    version = essay.thread_version
     with together():
         comment = _add_comment(author, essay, words, form_token, parent, before, causes, now)
         _count_new(comment, parent)
@@ -145,6 +146,8 @@ def post_comment(
         _accept_what_is_answered(author, parent)
         if comment.visible:
             tell_readers(comment)
+    else:
+        will_be_version(essay.id, version + 1)
     return comment
 
 

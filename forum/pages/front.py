@@ -26,7 +26,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from forum import clock
 from forum.accounts.session import SEEN_EVERY, Session, is_alive, token_digest
 from forum.accounts.user import Role, User
-from forum.database import UtcDateTime, db
+from forum.database import STORED, UtcDateTime, db
 from forum.discussion.answers import new_form_token
 from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
@@ -36,6 +36,7 @@ from forum.notifications.notice import unread_by
 from forum.pages.own import Concern, OwnParts, concerns, parts_of
 from forum.pages.shared import (
     CSRF,
+    FIRST_VIEW,
     FORM_TOKEN,
     NAME,
     UNREAD,
@@ -43,6 +44,7 @@ from forum.pages.shared import (
     Habits,
     Page,
     Pages,
+    Threads,
     Validity,
     Versions,
     View,
@@ -71,6 +73,7 @@ LARGEST_REPEAT = 128 * 1_024
 """Answers that are kept whole, under all that was asked, and how many bytes each may have."""
 
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
+POSTING = re.compile(r"/essays/([a-z0-9-]{1,120})/comments\Z")
 FACTS = 9
 """Columns of a visit before the essay's terms."""
 WHO = FACTS + len(TERMS)
@@ -143,6 +146,8 @@ class Front:
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or hand it on. Raises: Unmade, in a thread that is only to find what is kept."""
+        if environ["REQUEST_METHOD"] == "POST":
+            return self._hand_on_post(environ, start)
         reads = self._reads
         mark = reads.mark() if reads is not None else None
         is_essay = environ["PATH_INFO"].startswith("/essays/")
@@ -158,6 +163,37 @@ class Front:
             return self._answer_or_hand_on(environ, start, repeats[1])
         start(repeat.status, repeat.headers)
         return repeat.body
+
+    def _hand_on_post(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Hand on what brings something; who posts to a discussion that others look at is told when its page is made.
+
+        Until then those others get the page before. They need not wait, and for who posted it is the next page.
+        """
+        found = POSTING.match(environ["PATH_INFO"])
+        if found is None:
+            return self.behind(environ, start)
+        stored: list[tuple[int, int]] = []
+
+        def note(essay_id: int, version: int) -> None:
+            self._pages.untold.add(essay_id, version)
+            stored.append((essay_id, version))
+
+        try:
+            return self.behind(environ | {STORED: note}, start)
+        finally:
+            for essay_id, version in stored:
+                self._make_if_wanted(found[1], essay_id, version)
+                self._pages.untold.remove(essay_id, version)
+
+    def _make_if_wanted(self, slug: str, essay_id: int, version: int) -> None:
+        if not self._pages.untold.is_wanted(essay_id, version):
+            return
+        try:
+            versions = self._ready().versions(slug)
+            if versions is not None:
+                self._pages.stranger(versions, FIRST_VIEW)
+        except Exception:  # what was stored is stored: whoever looks at it next meets the same, and is told
+            logging.getLogger("forum").warning("a page was not made", exc_info=True)
 
     def _answer_or_hand_on(
         self, environ: Environ, start: Start, repeats: "dict[tuple[str | None, ...], Repeat] | None"
@@ -208,8 +244,23 @@ class Front:
         versions = reads.versions(asked.slug)
         if versions is None:
             return None
-        page = self._pages.stranger(versions, asked.view)
+        self._note(versions, asked.view)
+        try:
+            page = self._pages.stranger(versions, asked.view)
+        except Unmade:
+            before = self._pages.stranger_before(versions, asked.view)
+            if before is None:
+                raise
+            # Not the same for all until something is written, but until somebody is told what was.
+            return self._answer_stranger(before, versions.essay_id, asked.view, environ)._replace(
+                validity=None
+            )
         return self._answer_stranger(page, versions.essay_id, asked.view, environ)
+
+    def _note(self, versions: Versions, view: View) -> None:
+        """Note that somebody looks at the discussion, so that the next one who posts sees to it that nobody waits."""
+        if view == FIRST_VIEW:
+            self._pages.untold.want(versions.essay_id, versions.thread)
 
     def _answer_stranger(self, page: Page, essay_id: int, view: View, environ: Environ) -> Answer:
         about = [
@@ -239,7 +290,8 @@ class Front:
         audience = find_audience(self._pages, visit.account, visit.state, now)
         if audience is None:
             return None
-        threads = self._pages.threads(versions, asked.view)
+        self._note(versions, asked.view)
+        threads = self._threads(versions, asked.view)
         frame = self._pages.frame_of_reader(versions, asked.view, audience, visit.habits, threads)
         own: OwnParts = {}
         if threads.ids:
@@ -258,6 +310,15 @@ class Front:
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
         return self._ok(filled(frame.parts, values, threads, own), "", about)
+
+    def _threads(self, versions: Versions, view: View) -> Threads:
+        try:
+            return self._pages.threads(versions, view)
+        except Unmade:
+            before = self._pages.threads_before(versions, view)
+            if before is None:
+                raise
+            return before
 
     def _ok(self, body: bytes, encoding: str, about: Headers, validity: Validity | None = None) -> Answer:
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]

@@ -49,6 +49,7 @@ from forum.replica import CONNECTION, read_from_replica
 from forum.site.settings import Setting, are_in_force, settings_last_seen, site_settings
 from forum.stitching import Segment, gzip_of
 from forum.text.markdown import MAX_CHARACTERS
+from forum.untold import LATELY, Untold
 
 NOT_AROUND = {"source", "html", "preview_html", "toc", "thread_version", "visible_comments", "commented_at"}
 """Columns of an essay that its version is of, or that only its threads and their number show."""
@@ -114,6 +115,10 @@ class View(NamedTuple):
 
     order: Order
     number: int
+
+
+FIRST_VIEW = View(Order.OLDEST, 1)
+"""What nearly everybody sees who comes to an essay."""
 
 
 @dataclass(frozen=True)
@@ -516,6 +521,7 @@ class Pages:
         """What was found of readers: see `viewer.py`."""
         self._exchange = Exchange(EXCHANGE_BYTES)
         self._compressor = Compressor(self._exchange)
+        self.untold = Untold()
         self._request = create_environ(base_url=app.config["SITE_URL"])
         self._reads: tuple[RawReads, RawStatement] | None = None
 
@@ -529,6 +535,23 @@ class Pages:
         """Return the page as every stranger gets it. Raises: NotFound, for a page past the end."""
         key = ("stranger", versions, view)
         return self._current(key, lambda: self._from_any_worker(key, versions, view))
+
+    def stranger_before(self, versions: Versions, view: View) -> Page | None:
+        """Return that page as it was before changes of which nobody has been told yet, None where it is not kept."""
+        return cast(Page | None, self._before_untold("stranger", versions, view))
+
+    def threads_before(self, versions: Versions, view: View) -> "Threads | None":
+        """Return the same of the threads alone."""
+        return cast(Threads | None, self._before_untold("threads", versions, view))
+
+    def _before_untold(self, kind: str, versions: Versions, view: View) -> Dated | None:
+        for thread in range(versions.thread, versions.thread - LATELY, -1):
+            if not self.untold.has(versions.essay_id, thread):
+                return None
+            kept = cast(Dated | None, self.cache.find((kind, versions._replace(thread=thread - 1), view)))
+            if kept is not None:
+                return kept if kept.validity.holds(clock.now()) and not kept.validity.others else None
+        return None
 
     def brotli(self, page: Page, essay_id: int, view: View) -> bytes | None:
         """Return a stranger's page as brotli, None where it is only now being made; who asks later gets it."""
