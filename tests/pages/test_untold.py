@@ -1,0 +1,168 @@
+"""Between storing a post and answering it: who gets the page before, for how long, and who makes the next one."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import create_environ
+
+from forum import untold
+from forum.database import db
+from forum.essays.essay import Essay
+from forum.finding import Unmade, only_find_here
+from forum.pages.shared import Page, Pages
+from forum.rawreads import moment
+from forum.untold import Untold
+from tests.cast import Cast, Visitor, comment_id
+
+ON_TIDES = "/essays/on-tides"
+
+
+def pages_of(app: Flask) -> Pages:
+    pages: Pages = app.extensions["pages"]
+    return pages
+
+
+def found_by(cast: Cast, visitor: Visitor) -> str | None:
+    """Return the page that is found for somebody where nothing is made; None where it would have to be."""
+    cookie = "; ".join(f"{one.key}={one.value}" for one in visitor.client._cookies.values())
+    environ = create_environ(
+        ON_TIDES, cast.app.config["SITE_URL"], headers={"Cookie": cookie} if cookie else {}
+    )
+
+    def ask() -> str | None:
+        only_find_here()
+        try:
+            with moment():
+                return b"".join(cast.app.wsgi_app(environ, lambda *_: lambda _: None)).decode()
+        except Unmade:
+            return None
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ask).result()
+
+
+@pytest.fixture
+def before_the_answer(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Let something be done once after the next post is stored, and before the page is made that it is on."""
+
+    def do_once(do: Callable[[], None]) -> None:
+        front: Any = cast.app.wsgi_app
+        make = front._make_if_wanted
+
+        def first_do(*given: Any) -> None:
+            monkeypatch.setattr(front, "_make_if_wanted", make)
+            do()
+            make(*given)
+
+        monkeypatch.setattr(front, "_make_if_wanted", first_do)
+
+    return do_once
+
+
+@pytest.mark.parametrize("who", ["stranger", "reader"])
+def test_until_a_post_is_answered_others_get_the_page_before_and_then_need_not_wait(
+    cast: Cast, before_the_answer: Any, who: str
+) -> None:
+    visitor = getattr(cast, who)
+    first = comment_id(cast.other_reader.comment(cast.slug, "The first words."))
+    for _ in range(2):
+        visitor.get(ON_TIDES)
+    meanwhile: list[str | None] = []
+    before_the_answer(lambda: meanwhile.append(found_by(cast, visitor)))
+    cast.other_reader.comment(cast.slug, "The next words.", parent=first)
+    [page] = meanwhile
+    assert page is not None
+    assert "The first words." in page
+    assert "The next words." not in page
+    assert "The next words." in cast.stranger.get(ON_TIDES).text
+    if who == "stranger":  # for readers, what is around the threads may have to be made as well
+        assert "The next words." in (found_by(cast, visitor) or "")
+
+
+def test_what_somebody_else_changed_meanwhile_is_never_held_back(cast: Cast, before_the_answer: Any) -> None:
+    removed = comment_id(cast.other_reader.comment(cast.slug, "To be taken back."))
+    cast.stranger.get(ON_TIDES)
+    meanwhile: list[str | None] = []
+
+    def take_back_and_look() -> None:
+        cast.other_reader.post(f"/comments/{removed}/withdraw")
+        meanwhile.append(found_by(cast, cast.stranger))
+
+    before_the_answer(take_back_and_look)
+    cast.reader.comment(cast.slug, "The next words.")
+    assert meanwhile == [None]
+
+
+def test_the_version_that_a_post_is_said_to_be_is_the_one_that_is_stored(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[tuple[int, int], int]] = []
+
+    def note(*change: int) -> None:
+        with cast.app.app_context():
+            stored = select(Essay.thread_version).where(Essay.id == cast.essay_id)
+            said.append(((change[0], change[1]), db.session.scalar(stored) or 0))
+
+    monkeypatch.setattr(pages_of(cast.app).untold, "add", note)
+    first = comment_id(cast.reader.comment(cast.slug, "A thread."))
+    cast.other_reader.comment(cast.slug, "A reply.", parent=first)
+    cast.newcomer.comment(cast.slug, "Words that wait.")
+    assert len(said) == 3
+    assert [change for change, _ in said] == [(cast.essay_id, stored) for _, stored in said]
+
+
+def test_the_page_is_made_only_where_somebody_looked_lately(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = pages_of(cast.app)
+    cast.reader.token()
+    cast.moderator.token()
+    kept.untold = Untold()
+    cast.reader.comment(cast.slug, "Nobody looked.")
+    assert not [part for part in kept.cache.parts() if isinstance(part, Page)]
+    cast.stranger.get(ON_TIDES)
+    monkeypatch.setattr(untold, "LATELY", 2)
+    pages = []
+    for number in range(4):
+        cast.moderator.comment(cast.slug, f"Words number {number}.")
+        pages.append(len([part for part in kept.cache.parts() if isinstance(part, Page)]))
+    assert pages == [2, 3, 3, 3]
+
+
+def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = Untold()
+    changes.add(7, 41)
+    assert [changes.has(7, 41), changes.has(7, 42), changes.has(8, 41), changes.has(7, 41 + 64)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    changes.remove(7, 41)
+    assert not changes.has(7, 41)
+    monkeypatch.setattr(untold, "LONGEST_SECONDS", 0)
+    changes.add(7, 42)
+    assert not changes.has(7, 42)
+
+
+def test_half_of_one_change_and_half_of_another_are_neither() -> None:
+    changes, other = Untold(), Untold()
+    changes.add(7, 41)
+    other.add(7, 41 + untold.SLOTS)  # in the same place
+    place, size = untold._place(7, 41), untold.SLOT.size
+    for end in range(1, size):
+        mixed = Untold()
+        mixed._changes[place : place + size] = (
+            changes._changes[place : place + end] + other._changes[place + end : place + size]
+        )
+        is_whole = mixed._changes[place : place + size] in (
+            changes._changes[place : place + size],
+            other._changes[place : place + size],
+        )
+        assert mixed.has(7, 41) is (
+            is_whole and mixed._changes[place : place + size] == changes._changes[place : place + size]
+        )
