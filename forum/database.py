@@ -52,7 +52,7 @@ NEXT = "forum.next"
 """Under this name a request brings what lets the next one begin, if the server has them come one by one."""
 
 STORED = "forum.stored"
-"""Under this name a request brings what is told which version of which discussion it has just stored."""
+"""Under this name a request brings what is told which version of which discussion it stores: before, and afterwards."""
 
 QUEUE_STEP_SECONDS = 0.001
 """How often the first writer of a process asks whether it is its turn where nobody tells it; SQLite's own steps grow
@@ -279,6 +279,7 @@ def commit_and_keep() -> None:
     session.flush()
     if is_sqlite():
         connection = session.connection()
+        tell_version(is_stored=False)
         _say(connection, "COMMIT")
         if TURN in connection.info:
             current_app.extensions[WriteQueue.__name__].leave(connection.info.pop(TURN))
@@ -294,12 +295,15 @@ def commit_and_keep() -> None:
 
 def _go_on() -> None:
     """Say what is stored, and let another request begin where they come one by one: this one holds up nobody now."""
-    if not has_request_context():
-        return
-    if STORED in request.environ and "new_version" in g:
-        request.environ[STORED](*g.pop("new_version"))
-    if NEXT in request.environ:
+    tell_version(is_stored=True)
+    if has_request_context() and NEXT in request.environ:
         request.environ[NEXT]()
+
+
+def tell_version(*, is_stored: bool) -> None:
+    """Tell the server of the new version of a discussion, right before it is committed and right after."""
+    if has_request_context() and STORED in request.environ and "new_version" in g:
+        request.environ[STORED](*g.new_version, is_stored=is_stored)
 
 
 def init_database(app: Flask) -> None:

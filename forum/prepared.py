@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import Executable
 
-from forum.database import Base, as_read, commit_and_keep, db
+from forum.database import Base, as_read, commit_and_keep, db, tell_version
 from forum.rawreads import RawStatement
 
 Row = Mapping[str, Any]
@@ -107,6 +107,7 @@ def together(*, commits: bool = False) -> Iterator[None]:
             yield
             if commits:
                 info[WAITING].append(("COMMIT", None))
+                tell_version(is_stored=False)
             send_waiting()
         finally:
             del info[WAITING]

@@ -1,7 +1,9 @@
 """Changes of discussions that are stored, but that whoever made them was not told of yet.
 
 Until they are, a page without them is not behind: so readers get the page before, and need not wait while the next
-one is made. Each change is one version of a discussion, and who made it says so between its commit and its answer.
+one is made. Each change is one version of a discussion. Who makes it says so before the commit, for others may see it
+before they themselves hear that it was done; and that it is theirs afterwards, for until then it may fail, and the
+version be somebody else's.
 """
 
 import mmap
@@ -9,8 +11,9 @@ import struct
 import time
 from zlib import crc32
 
-CHANGE = struct.Struct("<QQQ")
-"""An essay, a version of its discussion, and until when it counts, in nanoseconds of the system's clock."""
+CHANGE = struct.Struct("<QQQ?")
+"""An essay, a version of its discussion, until when this counts, in nanoseconds of the system's clock, and whether the
+version is stored for certain."""
 
 SLOT = struct.Struct(f"<{CHANGE.size}sI")
 """A change, and its checksum: two may write at once, and what is half of each is neither."""
@@ -19,6 +22,10 @@ ASKED = struct.Struct("<QQ")
 """An essay, and the newest version of its discussion that somebody wanted to see."""
 
 SLOTS = 64
+STEP_SECONDS = 0.0002
+LONGEST_STEPS = 100
+"""So often somebody looks whether a version is stored; usually it is only that its maker has yet to hear of it."""
+
 LONGEST_SECONDS = 0.25
 """Who takes longer, or died, is not waited for: then readers wait for the page again."""
 
@@ -36,22 +43,30 @@ class Untold:
         self._changes = mmap.mmap(-1, SLOTS * SLOT.size)
         self._asked = mmap.mmap(-1, SLOTS * ASKED.size)
 
-    def add(self, essay_id: int, version: int) -> None:
-        """Say that a version was just stored, and that nobody has been told."""
-        change = CHANGE.pack(essay_id, version, time.monotonic_ns() + int(LONGEST_SECONDS * 1e9))
+    def add(self, essay_id: int, version: int, *, is_stored: bool) -> None:
+        """Say that a version is stored, or will be in a moment, and that nobody has been told."""
+        until = time.monotonic_ns() + int(LONGEST_SECONDS * 1e9)
+        change = CHANGE.pack(essay_id, version, until, is_stored)
         SLOT.pack_into(self._changes, _place(essay_id, version), change, crc32(change))
 
     def remove(self, essay_id: int, version: int) -> None:
-        """Say that whoever made a version is about to be told."""
+        """Say that whoever made a version is about to be told, of that or of a failure."""
         place = _place(essay_id, version)
         self._changes[place : place + SLOT.size] = bytes(SLOT.size)
 
-    def has(self, essay_id: int, version: int) -> bool:
-        """Tell whether a version is stored and nobody was told of it yet."""
+    def has(self, essay_id: int, version: int) -> bool | None:
+        """Tell whether a version is stored and nobody was told of it yet; None where that is not certain yet."""
         change, checksum = SLOT.unpack_from(self._changes, _place(essay_id, version))
-        essay, one, until = CHANGE.unpack(change)
+        essay, one, until, is_stored = CHANGE.unpack(change)
         is_it = (essay, one) == (essay_id, version) and until > time.monotonic_ns()
-        return bool(is_it and checksum == crc32(change))
+        return (is_stored or None) if is_it and checksum == crc32(change) else False
+
+    def wait(self, essay_id: int, version: int) -> None:
+        """Wait until that is certain, or for a moment."""
+        for _ in range(LONGEST_STEPS):
+            if self.has(essay_id, version) is not None:
+                return
+            time.sleep(STEP_SECONDS)
 
     def want(self, essay_id: int, version: int) -> None:
         """Say that somebody wanted to see a version."""

@@ -44,7 +44,6 @@ from forum.pages.shared import (
     Habits,
     Page,
     Pages,
-    Threads,
     Validity,
     Versions,
     View,
@@ -172,18 +171,19 @@ class Front:
         found = POSTING.match(environ["PATH_INFO"])
         if found is None:
             return self.behind(environ, start)
-        stored: list[tuple[int, int]] = []
+        untold, changes = self._pages.untold, dict[tuple[int, int], bool]()
 
-        def note(essay_id: int, version: int) -> None:
-            self._pages.untold.add(essay_id, version)
-            stored.append((essay_id, version))
+        def note(essay_id: int, version: int, *, is_stored: bool) -> None:
+            untold.add(essay_id, version, is_stored=is_stored)
+            changes[essay_id, version] = is_stored
 
         try:
             return self.behind(environ | {STORED: note}, start)
         finally:
-            for essay_id, version in stored:
-                self._make_if_wanted(found[1], essay_id, version)
-                self._pages.untold.remove(essay_id, version)
+            for change, is_stored in changes.items():
+                if is_stored:
+                    self._make_if_wanted(found[1], *change)
+                untold.remove(*change)
 
     def _make_if_wanted(self, slug: str, essay_id: int, version: int) -> None:
         if not self._pages.untold.is_wanted(essay_id, version):
@@ -245,17 +245,11 @@ class Front:
         if versions is None:
             return None
         self._note(versions, asked.view)
-        try:
-            page = self._pages.stranger(versions, asked.view)
-        except Unmade:
-            before = self._pages.stranger_before(versions, asked.view)
-            if before is None:
-                raise
-            # Not the same for all until something is written, but until somebody is told what was.
-            return self._answer_stranger(before, versions.essay_id, asked.view, environ)._replace(
-                validity=None
-            )
-        return self._answer_stranger(page, versions.essay_id, asked.view, environ)
+        before = self._pages.stranger_before(versions, asked.view)
+        page = before or self._pages.stranger(versions, asked.view)
+        answer = self._answer_stranger(page, versions.essay_id, asked.view, environ)
+        # The one before is not the same for all until something is written, but until somebody is told what was.
+        return answer if before is None else answer._replace(validity=None)
 
     def _note(self, versions: Versions, view: View) -> None:
         """Note that somebody looks at the discussion, so that the next one who posts sees to it that nobody waits."""
@@ -291,7 +285,9 @@ class Front:
         if audience is None:
             return None
         self._note(versions, asked.view)
-        threads = self._threads(versions, asked.view)
+        threads = self._pages.threads_before(versions, asked.view) or self._pages.threads(
+            versions, asked.view
+        )
         frame = self._pages.frame_of_reader(versions, asked.view, audience, visit.habits, threads)
         own: OwnParts = {}
         if threads.ids:
@@ -310,15 +306,6 @@ class Front:
         if "gzip" in encodings_in(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return self._ok(filled_gzip(frame.segments, values, threads, own), "gzip", about)
         return self._ok(filled(frame.parts, values, threads, own), "", about)
-
-    def _threads(self, versions: Versions, view: View) -> Threads:
-        try:
-            return self._pages.threads(versions, view)
-        except Unmade:
-            before = self._pages.threads_before(versions, view)
-            if before is None:
-                raise
-            return before
 
     def _ok(self, body: bytes, encoding: str, about: Headers, validity: Validity | None = None) -> Answer:
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]

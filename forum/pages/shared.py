@@ -537,7 +537,10 @@ class Pages:
         return self._current(key, lambda: self._from_any_worker(key, versions, view))
 
     def stranger_before(self, versions: Versions, view: View) -> Page | None:
-        """Return that page as it was before changes of which nobody has been told yet, None where it is not kept."""
+        """Return a page that is not made yet as it was before changes of which nobody has been told.
+
+        None where it is made, or must be.
+        """
         return cast(Page | None, self._before_untold("stranger", versions, view))
 
     def threads_before(self, versions: Versions, view: View) -> "Threads | None":
@@ -545,6 +548,12 @@ class Pages:
         return cast(Threads | None, self._before_untold("threads", versions, view))
 
     def _before_untold(self, kind: str, versions: Versions, view: View) -> Dated | None:
+        if self.untold.has(versions.essay_id, versions.thread) is False or self.cache.find(
+            (kind, versions, view)
+        ):
+            return None
+        if may_make_here():
+            self.untold.wait(versions.essay_id, versions.thread)
         for thread in range(versions.thread, versions.thread - LATELY, -1):
             if not self.untold.has(versions.essay_id, thread):
                 return None

@@ -102,7 +102,9 @@ def test_the_version_that_a_post_is_said_to_be_is_the_one_that_is_stored(
 ) -> None:
     said: list[tuple[tuple[int, int], int]] = []
 
-    def note(*change: int) -> None:
+    def note(*change: int, is_stored: bool) -> None:
+        if not is_stored:
+            return
         with cast.app.app_context():
             stored = select(Essay.thread_version).where(Essay.id == cast.essay_id)
             said.append(((change[0], change[1]), db.session.scalar(stored) or 0))
@@ -135,7 +137,7 @@ def test_the_page_is_made_only_where_somebody_looked_lately(
 
 def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = Untold()
-    changes.add(7, 41)
+    changes.add(7, 41, is_stored=True)
     assert [changes.has(7, 41), changes.has(7, 42), changes.has(8, 41), changes.has(7, 41 + 64)] == [
         True,
         False,
@@ -145,14 +147,14 @@ def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.M
     changes.remove(7, 41)
     assert not changes.has(7, 41)
     monkeypatch.setattr(untold, "LONGEST_SECONDS", 0)
-    changes.add(7, 42)
+    changes.add(7, 42, is_stored=True)
     assert not changes.has(7, 42)
 
 
 def test_half_of_one_change_and_half_of_another_are_neither() -> None:
     changes, other = Untold(), Untold()
-    changes.add(7, 41)
-    other.add(7, 41 + untold.SLOTS)  # in the same place
+    changes.add(7, 41, is_stored=True)
+    other.add(7, 41 + untold.SLOTS, is_stored=True)  # in the same place
     place, size = untold._place(7, 41), untold.SLOT.size
     for end in range(1, size):
         mixed = Untold()
@@ -166,3 +168,23 @@ def test_half_of_one_change_and_half_of_another_are_neither() -> None:
         assert mixed.has(7, 41) is (
             is_whole and mixed._changes[place : place + size] == changes._changes[place : place + size]
         )
+
+
+def test_before_a_change_is_certain_nobody_gets_the_page_before_it(cast: Cast) -> None:
+    cast.reader.comment(cast.slug, "The first words.")
+    cast.stranger.get(ON_TIDES)
+    kept = pages_of(cast.app)
+    version = cast.read(Essay, cast.essay_id).thread_version
+    kept.untold = Untold()
+    cast.reader.comment(cast.slug, "The next words.")
+    kept.untold.add(cast.essay_id, version + 1, is_stored=False)
+    assert found_by(cast, cast.stranger) is None
+    with ThreadPoolExecutor(1) as other:
+        page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
+        kept.untold.add(cast.essay_id, version + 1, is_stored=True)
+        assert "The next words." not in page.result()
+    kept.untold.add(cast.essay_id, version + 1, is_stored=False)
+    with ThreadPoolExecutor(1) as other:
+        page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
+        kept.untold.remove(cast.essay_id, version + 1)  # it failed, and the version is somebody else's
+        assert "The next words." in page.result()
