@@ -26,7 +26,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from forum import clock
 from forum.accounts.session import SEEN_EVERY, Session, is_alive, token_digest
 from forum.accounts.user import Role, User
-from forum.database import STORED, UtcDateTime, db
+from forum.database import NEXT, STORED, UtcDateTime, db
 from forum.discussion.answers import new_form_token
 from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
@@ -166,10 +166,11 @@ class Front:
     def _hand_on_post(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Hand on what brings something; who posts to a discussion that others look at is told when its page is made.
 
-        Until then those others get the page before. They need not wait, and for who posted it is the next page.
+        Until then those others get the page before. They need not wait, and for who posted it is the next page. Where
+        no server serves them at the same time, there are none.
         """
         found = POSTING.match(environ["PATH_INFO"])
-        if found is None:
+        if found is None or NEXT not in environ:
             return self.behind(environ, start)
         untold, changes = self._pages.untold, dict[tuple[int, int], bool]()
 

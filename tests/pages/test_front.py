@@ -45,7 +45,6 @@ from forum.pages.shared import (
 from forum.rawreads import moment
 from forum.site.settings import change_setting
 from forum.subscriptions.subscription import Kind
-from forum.untold import Untold
 from tests.cast import Cast, Visitor, comment_id, making_anew, words
 from tests.discussion.rows import statements
 
@@ -117,7 +116,6 @@ def test_a_thread_that_only_finds_makes_nothing_and_answers_what_is_kept(cast: C
         visitor.get(ON_TIDES)  # a reader is judged, the frame is made
         cookie = "; ".join(f"{one.key}={one.value}" for one in visitor.client._cookies.values())
         headers = {"Accept-Encoding": "gzip"} | ({"Cookie": cookie} if cookie else {})
-        kept(cast.app).untold = Untold()  # nobody looked lately
         cast.other_reader.comment(cast.slug, f"Something new for {visitor.name}.")
         before = kept(cast.app).cache.parts()
         assert only_found(cast.app, headers) is None

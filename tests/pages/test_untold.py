@@ -10,7 +10,7 @@ from sqlalchemy import select
 from werkzeug.test import create_environ
 
 from forum import untold
-from forum.database import db
+from forum.database import NEXT, db
 from forum.essays.essay import Essay
 from forum.finding import Unmade, only_find_here
 from forum.pages.shared import Page, Pages
@@ -19,6 +19,13 @@ from forum.untold import Untold
 from tests.cast import Cast, Visitor, comment_id
 
 ON_TIDES = "/essays/on-tides"
+
+
+@pytest.fixture(autouse=True)
+def as_from_the_server(cast: Cast) -> None:
+    """Let posts come as they do from the server, which serves others at the same time."""
+    for visitor in (cast.reader, cast.other_reader, cast.moderator, cast.newcomer):
+        visitor.client.environ_base[NEXT] = lambda: None
 
 
 def pages_of(app: Flask) -> Pages:
