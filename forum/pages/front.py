@@ -67,9 +67,8 @@ MOST_HEADERS = 300
 LONGEST_HEADER = 200
 """Different ones of a kind that are worth remembering; browsers send few, and short ones."""
 
-MOST_REPEATS = 32
 LARGEST_REPEAT = 128 * 1_024
-"""Answers that are kept whole, under all that was asked, and how many bytes each may have."""
+"""Larger answers are not kept whole, under all that was asked."""
 
 ESSAY = re.compile(r"/essays/([a-z0-9-]{1,120})\Z")
 POSTING = re.compile(r"/essays/([a-z0-9-]{1,120})/comments\Z")
@@ -86,24 +85,35 @@ Headers = list[tuple[str, str]]
 
 
 class Answer(NamedTuple):
-    """An answer; `validity` says until when it is the same for all if nothing is written.
+    """An answer; `validity` says until when it is the same for all as long as `versions` are current.
 
-    None where it is one reader's alone, or where the next one may get another encoding.
+    None where it is one reader's alone, or where the next one may get another encoding or another page.
     """
 
     status: str
     headers: Headers
     body: bytes
     validity: Validity | None
+    versions: Versions | None = None
 
 
-class Repeat(NamedTuple):
-    """What is answered to the same words again, until somebody writes something anywhere in the database."""
+@dataclass
+class Repeat:
+    """What is answered to the same words again, as long as the essay and its discussion are as they were."""
 
     status: str
     headers: Headers
     body: list[bytes]
     validity: Validity
+    slug: str
+    versions: Versions
+    mark: bytes
+    """Of the database, when they were last compared: while it is the same, nothing was written."""
+
+    @property
+    def size(self) -> int:
+        """Return about what it takes."""
+        return 2_000 + sum(len(part) for part in self.body)
 
 
 class Asked(NamedTuple):
@@ -141,7 +151,6 @@ class Front:
             lambda host: host_is_trusted(host, app.config["TRUSTED_HOSTS"])
         )
         self._open_cookie = lru_cache(MOST_COOKIES)(self._check_cookie)
-        self._repeats: tuple[bytes, dict[tuple[str | None, ...], Repeat]] = (b"", {})
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or hand it on. Raises: Unmade, in a thread that is only to find what is kept."""
@@ -152,16 +161,19 @@ class Front:
         is_essay = environ["PATH_INFO"].startswith("/essays/")
         if is_essay and mark is None and reads is not None and not may_make_here():
             raise Unread
-        if mark is None or "HTTP_COOKIE" in environ:
-            return self._answer_or_hand_on(environ, start, None)
-        repeats = self._repeats
-        if repeats[0] != mark or len(repeats[1]) >= MOST_REPEATS:
-            repeats = self._repeats = (mark, {})
-        repeat = repeats[1].get(_key(environ))
-        if repeat is None or not repeat.validity.holds(clock.now()):
-            return self._answer_or_hand_on(environ, start, repeats[1])
-        start(repeat.status, repeat.headers)
-        return repeat.body
+        if reads is not None and mark is not None and "HTTP_COOKIE" not in environ:
+            repeat = self._pages.repeats.find(_key(environ))
+            if isinstance(repeat, Repeat) and self._is_current(repeat, reads, mark):
+                start(repeat.status, repeat.headers)
+                return repeat.body
+        return self._answer_or_hand_on(environ, start, mark)
+
+    def _is_current(self, repeat: Repeat, reads: "Reads", mark: bytes) -> bool:
+        if repeat.mark != mark:
+            if repeat.validity.others or reads.versions(repeat.slug) != repeat.versions:
+                return False
+            repeat.mark = mark
+        return repeat.validity.holds(clock.now())
 
     def _hand_on_post(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Hand on what brings something; who posts to a discussion that others look at is told when its page is made.
@@ -196,9 +208,7 @@ class Front:
         except Exception:  # what was stored is stored: whoever looks at it next meets the same, and is told
             logging.getLogger("forum").warning("a page was not made", exc_info=True)
 
-    def _answer_or_hand_on(
-        self, environ: Environ, start: Start, repeats: "dict[tuple[str | None, ...], Repeat] | None"
-    ) -> Iterable[bytes]:
+    def _answer_or_hand_on(self, environ: Environ, start: Start, mark: bytes | None) -> Iterable[bytes]:
         asked = self._asked(environ)
         if asked is not None:
             try:
@@ -212,11 +222,19 @@ class Front:
                 answer = None
             if answer is not None:
                 body = [] if asked.is_head else [answer.body]
-                if repeats is not None and answer.validity and len(answer.body) <= LARGEST_REPEAT:
-                    repeats[_key(environ)] = Repeat(answer.status, answer.headers, body, answer.validity)
+                if mark is not None and "HTTP_COOKIE" not in environ:
+                    self._keep(environ, asked.slug, answer, body, mark)
                 start(answer.status, answer.headers)
                 return body
         return self.behind(environ, start)
+
+    def _keep(self, environ: Environ, slug: str, answer: Answer, body: list[bytes], mark: bytes) -> None:
+        """Keep an answer if it is the same for all who ask in the same words."""
+        status, headers, whole, validity, versions = answer
+        if validity is None or versions is None or len(whole) > LARGEST_REPEAT:
+            return
+        repeat = Repeat(status, headers, body, validity, slug, versions, mark)
+        self._pages.repeats.keep(_key(environ), repeat)
 
     def _asked(self, environ: Environ) -> Asked | None:
         found = ESSAY.match(environ["PATH_INFO"])
@@ -249,8 +267,7 @@ class Front:
         before = self._pages.stranger_before(versions, asked.view)
         page = before or self._pages.stranger(versions, asked.view)
         answer = self._answer_stranger(page, versions.essay_id, asked.view, environ)
-        # The one before is not the same for all until something is written, but until somebody is told what was.
-        return answer if before is None else answer._replace(validity=None)
+        return answer._replace(versions=versions) if before is None else answer
 
     def _note(self, versions: Versions, view: View) -> None:
         """Note that somebody looks at the discussion, so that the next one who posts sees to it that nobody waits."""

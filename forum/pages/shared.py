@@ -63,6 +63,9 @@ FOR_EVER = datetime.max.replace(tzinfo=UTC)
 EXCHANGE_BYTES = 4 * 1_024 * 1_024
 """For what the workers of a node hand each other: the last dozen pages or so."""
 
+REPEAT_BYTES = 1_024 * 1_024
+"""For whole answers, of essays that many come to at the same time; their bytes are those of the pages."""
+
 GROUP = 2
 """A group may end with each second thread or branch of one, by its number."""
 
@@ -519,6 +522,8 @@ class Pages:
         self.cache = PageCache(most_bytes)
         self.judged = PageCache(most_bytes // 8)
         """What was found of readers: see `viewer.py`."""
+        self.repeats = PageCache(REPEAT_BYTES)
+        """Whole answers: see `front.py`."""
         self._exchange = Exchange(EXCHANGE_BYTES)
         self._compressor = Compressor(self._exchange)
         self.untold = Untold()
@@ -529,6 +534,7 @@ class Pages:
         """Forget everything."""
         self.cache.clear()
         self.judged.clear()
+        self.repeats.clear()
         self._exchange.clear()
 
     def stranger(self, versions: Versions, view: View) -> Page:

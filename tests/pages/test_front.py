@@ -24,6 +24,7 @@ from forum.essays.essay import Access, CommentPolicy, Essay
 from forum.essays.publishing import update_essay
 from forum.essays.revision import EssayWords
 from forum.finding import Unmade, only_find_here
+from forum.pages.front import Repeat
 from forum.pages.shared import (
     COMMENTS,
     COUNT,
@@ -437,8 +438,9 @@ def test_a_connection_that_was_cut_is_opened_anew(cast: Cast) -> None:
 
 
 def _texts(app: Flask) -> list[str]:
-    front: Any = app.wsgi_app
-    repeats = [body for repeat in front._repeats[1].values() for body in repeat.body]
+    repeats = [
+        body for repeat in kept(app).repeats.parts() if isinstance(repeat, Repeat) for body in repeat.body
+    ]
     texts = [gzip.decompress(one).decode() if one[:2] == b"\x1f\x8b" else one.decode() for one in repeats]
     for part in kept(app).cache.parts():
         if isinstance(part, Page):
