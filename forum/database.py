@@ -304,6 +304,8 @@ def tell_version(*, is_stored: bool) -> None:
     """Tell the server of the new version of a discussion, right before it is committed and right after."""
     if has_request_context() and STORED in request.environ and "new_version" in g:
         request.environ[STORED](*g.new_version, is_stored=is_stored)
+        if is_stored:
+            del g.new_version
 
 
 def init_database(app: Flask) -> None:

@@ -20,6 +20,10 @@ class Unread(Unmade):
     """What was asked for must be read first, and this thread waits for no database."""
 
 
+MAKER = "forum.maker"
+"""Under this name a request brings what has something done by the thread that makes pages: see `Executor.submit`."""
+
+
 class _Here(threading.local):
     only_finds = False
 

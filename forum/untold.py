@@ -13,7 +13,7 @@ from zlib import crc32
 
 CHANGE = struct.Struct("<QQQ?")
 """An essay, a version of its discussion, until when this counts, in nanoseconds of the system's clock, and whether the
-version is stored for certain."""
+version is stored."""
 
 SLOT = struct.Struct(f"<{CHANGE.size}sI")
 """A change, and its checksum: two may write at once, and what is half of each is neither."""
@@ -43,28 +43,31 @@ class Untold:
         self._changes = mmap.mmap(-1, SLOTS * SLOT.size)
         self._asked = mmap.mmap(-1, SLOTS * ASKED.size)
 
-    def add(self, essay_id: int, version: int, *, is_stored: bool) -> None:
-        """Say that a version is stored, or will be in a moment, and that nobody has been told."""
+    def expect(self, essay_id: int, version: int) -> None:
+        """Say that a version will be stored in a moment."""
         until = time.monotonic_ns() + int(LONGEST_SECONDS * 1e9)
-        change = CHANGE.pack(essay_id, version, until, is_stored)
-        SLOT.pack_into(self._changes, _place(essay_id, version), change, crc32(change))
+        self._write(essay_id, version, until, is_stored=False)
+
+    def store(self, essay_id: int, version: int) -> None:
+        """Say that a version that was expected is stored, and that nobody was told of it."""
+        if found := self._read(essay_id, version):
+            self._write(essay_id, version, found[0], is_stored=True)
 
     def remove(self, essay_id: int, version: int) -> None:
         """Say that whoever made a version is about to be told, of that or of a failure."""
         place = _place(essay_id, version)
         self._changes[place : place + SLOT.size] = bytes(SLOT.size)
 
-    def has(self, essay_id: int, version: int) -> bool | None:
-        """Tell whether a version is stored and nobody was told of it yet; None where that is not certain yet."""
-        change, checksum = SLOT.unpack_from(self._changes, _place(essay_id, version))
-        essay, one, until, is_stored = CHANGE.unpack(change)
-        is_it = (essay, one) == (essay_id, version) and until > time.monotonic_ns()
-        return (is_stored or None) if is_it and checksum == crc32(change) else False
+    def has(self, essay_id: int, version: int) -> bool:
+        """Tell whether a version is stored and nobody was told of it."""
+        found = self._read(essay_id, version)
+        return found is not None and found[1]
 
     def wait(self, essay_id: int, version: int) -> None:
-        """Wait until that is certain, or for a moment."""
+        """Wait until it is certain whose a version is that was expected, or for a moment."""
         for _ in range(LONGEST_STEPS):
-            if self.has(essay_id, version) is not None:
+            found = self._read(essay_id, version)
+            if found is None or found[1]:
                 return
             time.sleep(STEP_SECONDS)
 
@@ -76,6 +79,17 @@ class Untold:
         """Tell whether somebody wanted to see a version, or one a little before it."""
         essay, asked = ASKED.unpack_from(self._asked, essay_id % SLOTS * ASKED.size)
         return bool(essay == essay_id and version - asked <= LATELY)
+
+    def _read(self, essay_id: int, version: int) -> tuple[int, bool] | None:
+        """Return until when a change counts and whether it is stored, None where nothing was said of it."""
+        change, checksum = SLOT.unpack_from(self._changes, _place(essay_id, version))
+        essay, one, until, is_stored = CHANGE.unpack(change)
+        is_it = (essay, one) == (essay_id, version) and until > time.monotonic_ns()
+        return (until, is_stored) if is_it and checksum == crc32(change) else None
+
+    def _write(self, essay_id: int, version: int, until: int, *, is_stored: bool) -> None:
+        change = CHANGE.pack(essay_id, version, until, is_stored)
+        SLOT.pack_into(self._changes, _place(essay_id, version), change, crc32(change))
 
 
 def _place(essay_id: int, version: int) -> int:

@@ -19,6 +19,7 @@ from forum.discussion.posting import (
     lock_discussion,
     post_comment,
     posted_before,
+    tell_again,
 )
 from forum.discussion.refusals import why_not, why_thread_closed
 from forum.discussion.rights import Act, rights
@@ -85,6 +86,7 @@ def post_kept(user: User, kept: str = "") -> str | None:
         return f"/comments/{row.comment_id}"
     if earlier := posted_before(user, row.form_token):
         if first_wording(earlier).source == row.source:
+            tell_again(earlier)
             return earlier.address
         row.form_token = secrets.token_urlsafe(16)
     essay = parent.essay if parent is not None else db.session.get_one(Essay, row.essay_id)

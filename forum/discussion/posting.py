@@ -93,6 +93,14 @@ def posted_before(author: User, form_token: str) -> Comment | None:
     return db.session.scalar(select(Comment).where(mine))
 
 
+def tell_again(comment: Comment) -> None:
+    """Let everybody see a comment whose writer is told of it by a second answer; the first may not have been sent yet.
+
+    Until that is, others may get the page as it was before (`untold.py`), but none of an earlier version than this.
+    """
+    bump_thread(comment.essay_id)
+
+
 def essay_at(slug: str) -> Essay | None:
     """Return an essay without its texts, its tags and its author, which are read when somebody asks for them."""
     rows = _ESSAY_AT.rows(slug=slug)

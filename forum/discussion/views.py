@@ -44,6 +44,7 @@ from forum.discussion.posting import (
     lock_comment,
     post_comment,
     posted_before,
+    tell_again,
     toggle_reaction,
     withdraw_comment,
 )
@@ -245,12 +246,16 @@ def _post(sent: SentComment, essay: Essay, user: User, words: Rendered) -> Answe
     except IntegrityError:  # the same form arrived twice at once, and the other one was first
         db.session.rollback()
         comment = require_found(posted_before(user, form_token))
+        tell_again(comment)
+        db.session.commit()
     return posted(comment, essay)
 
 
 def _posted_before(earlier: Comment, sent: SentComment, essay: Essay, words: Rendered) -> Answer:
     """Answer a form that was sent before: the same words are the same comment, others must not be lost."""
     if earlier.essay_id == essay.id and first_wording(earlier).source == words.source:
+        tell_again(earlier)
+        db.session.commit()
         return posted(earlier, essay)
     sent.form_token = new_form_token()
     return compose(sent.form(), essay, 409, [SENT_BEFORE])

@@ -7,6 +7,7 @@ once for each state of their account (`viewer.remember`), and whatever is not pl
 import logging
 import re
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -26,11 +27,11 @@ from werkzeug.sansio.utils import host_is_trusted
 from forum import clock
 from forum.accounts.session import SEEN_EVERY, Session, is_alive, token_digest
 from forum.accounts.user import Role, User
-from forum.database import NEXT, STORED, UtcDateTime, db
+from forum.database import STORED, UtcDateTime, db
 from forum.discussion.answers import new_form_token
 from forum.discussion.comment import UNSEEN, Comment
 from forum.essays.essay import Essay
-from forum.finding import Unmade, Unread, may_make_here
+from forum.finding import MAKER, Unmade, Unread, may_make_here
 from forum.notifications.follow import Follow
 from forum.notifications.notice import unread_by
 from forum.pages.own import Concern, OwnParts, concerns, parts_of
@@ -55,6 +56,7 @@ from forum.pages.viewer import ACCOUNT, OF_SESSION, TERMS, EssayState, Fingerpri
 from forum.rawreads import RawReads, RawStatement
 from forum.site.settings import Setting
 from forum.subscriptions.letters import Choice, Letter, Pace
+from forum.untold import LONGEST_SECONDS
 from forum.web import number_of, safe_headers
 
 MOST_COOKIES = 2_000
@@ -108,7 +110,7 @@ class Repeat:
     slug: str
     versions: Versions
     mark: bytes
-    """Of the database, when they were last compared: while it is the same, nothing was written."""
+    """When they were last compared; see `RawReads.mark()`."""
 
     @property
     def size(self) -> int:
@@ -170,42 +172,59 @@ class Front:
 
     def _is_current(self, repeat: Repeat, reads: "Reads", mark: bytes) -> bool:
         if repeat.mark != mark:
-            if repeat.validity.others or reads.versions(repeat.slug) != repeat.versions:
+            try:
+                is_same = not repeat.validity.others and reads.versions(repeat.slug) == repeat.versions
+            except Unmade:
+                raise
+            except Exception:  # the application meets it too, and has pages for that
+                is_same = False
+            if not is_same:
                 return False
             repeat.mark = mark
         return repeat.validity.holds(clock.now())
 
     def _hand_on_post(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Hand on what brings something; who posts to a discussion that others look at is told when its page is made.
+        """Hand on what brings something. Who posts where others look is answered when the page is made anew.
 
-        Until then those others get the page before. They need not wait, and for who posted it is the next page. Where
-        no server serves them at the same time, there are none.
+        Until then others get the page before, so that nobody waits for it. Where the server has no thread to make it
+        with, nobody else is served meanwhile either.
         """
         found = POSTING.match(environ["PATH_INFO"])
-        if found is None or NEXT not in environ:
+        maker = environ.get(MAKER)
+        if found is None or maker is None:
             return self.behind(environ, start)
         untold, changes = self._pages.untold, dict[tuple[int, int], bool]()
 
         def note(essay_id: int, version: int, *, is_stored: bool) -> None:
-            untold.add(essay_id, version, is_stored=is_stored)
+            (untold.store if is_stored else untold.expect)(essay_id, version)
             changes[essay_id, version] = is_stored
 
         try:
             return self.behind(environ | {STORED: note}, start)
         finally:
             for change, is_stored in changes.items():
-                if is_stored:
-                    self._make_if_wanted(found[1], *change)
+                if is_stored and untold.is_wanted(*change):
+                    self._have_made(maker, found[1])
                 untold.remove(*change)
 
-    def _make_if_wanted(self, slug: str, essay_id: int, version: int) -> None:
-        if not self._pages.untold.is_wanted(essay_id, version):
+    def _have_made(self, maker: Callable[..., Future[None]], slug: str) -> None:
+        try:
+            # No longer than this: from then on the change counts as told anyway.
+            wait([maker(self._make, slug)], LONGEST_SECONDS)
+        except RuntimeError:  # this process is about to end, and takes nothing on
             return
+
+    def _make(self, slug: str) -> None:
+        """Make the page that nearly everybody sees who comes to an essay."""
         try:
             versions = self._ready().versions(slug)
             if versions is not None:
                 self._pages.stranger(versions, FIRST_VIEW)
-        except Exception:  # what was stored is stored: whoever looks at it next meets the same, and is told
+        except HTTPException:
+            return  # it was withdrawn meanwhile
+        except (
+            Exception
+        ):  # what was stored is stored; whoever looks next meets the same, and there are pages for that
             logging.getLogger("forum").warning("a page was not made", exc_info=True)
 
     def _answer_or_hand_on(self, environ: Environ, start: Start, mark: bytes | None) -> Iterable[bytes]:
@@ -231,10 +250,12 @@ class Front:
     def _keep(self, environ: Environ, slug: str, answer: Answer, body: list[bytes], mark: bytes) -> None:
         """Keep an answer if it is the same for all who ask in the same words."""
         status, headers, whole, validity, versions = answer
-        if validity is None or versions is None or len(whole) > LARGEST_REPEAT:
+        key = _key(environ)
+        is_large = len(whole) > LARGEST_REPEAT or any(len(part or "") > LONGEST_HEADER for part in key)
+        if validity is None or versions is None or is_large:
             return
         repeat = Repeat(status, headers, body, validity, slug, versions, mark)
-        self._pages.repeats.keep(_key(environ), repeat)
+        self._pages.repeats.keep(key, repeat)
 
     def _asked(self, environ: Environ) -> Asked | None:
         found = ESSAY.match(environ["PATH_INFO"])

@@ -545,7 +545,7 @@ class Pages:
     def stranger_before(self, versions: Versions, view: View) -> Page | None:
         """Return a page that is not made yet as it was before changes of which nobody has been told.
 
-        None where it is made, or must be.
+        None where it is made, or must be. Where it may, it waits until it is certain whose the last change is.
         """
         return cast(Page | None, self._before_untold("stranger", versions, view))
 
@@ -554,9 +554,7 @@ class Pages:
         return cast(Threads | None, self._before_untold("threads", versions, view))
 
     def _before_untold(self, kind: str, versions: Versions, view: View) -> Dated | None:
-        if self.untold.has(versions.essay_id, versions.thread) is False or self.cache.find(
-            (kind, versions, view)
-        ):
+        if self.cache.find((kind, versions, view)):
             return None
         if may_make_here():
             self.untold.wait(versions.essay_id, versions.thread)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from werkzeug.wsgi import FileWrapper
 
 from forum.database import NEXT
-from forum.finding import Unmade, Unread, only_find_here, only_finding
+from forum.finding import MAKER, Unmade, Unread, only_find_here, only_finding
 from forum.rawreads import moment
 from forum.server.body import Bodies, body_length
 
@@ -123,7 +123,7 @@ class Crew:
         if self._alone.acquire(timeout=ALONE_SECONDS):
             alone.callback(self._alone.release)
         with alone:
-            self._answer(wire, scope | {NEXT: alone.close})
+            self._answer(wire, scope | {NEXT: alone.close, MAKER: self._pages.submit})
 
     def _make(self, wire: Wire, scope: "WSGIEnvironment", key: Hashable) -> None:
         """Have a request answered by a thread that may take its time; who needs the same waits until it is made."""

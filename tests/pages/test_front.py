@@ -437,6 +437,31 @@ def test_a_connection_that_was_cut_is_opened_anew(cast: Cast) -> None:
     assert not reached_the_application(cast, cast.stranger, ON_TIDES)
 
 
+def test_what_the_database_cannot_say_is_answered_with_the_page_for_that(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.stranger.get(ON_TIDES)
+    front: Any = cast.app.wsgi_app
+    reads = front._ready()
+
+    def fail(_slug: str) -> None:
+        raise reads._raw._broken[0]("gone")
+
+    cast.reader.comment(cast.slug, "Another state.")
+    monkeypatch.setattr(reads, "versions", fail)
+    with moment():
+        assert reached_the_application(cast, cast.stranger, ON_TIDES)
+
+
+def test_of_answers_to_long_headers_none_is_kept(cast: Cast) -> None:
+    tag = cast.stranger.get(ON_TIDES).headers["ETag"]
+    with moment():
+        for tags in (tag, f"{tag}, {'x' * 60_000}"):
+            assert cast.stranger.get(ON_TIDES, headers={"If-None-Match": tags}).status_code == 304
+    keys: Any = kept(cast.app).repeats._parts
+    assert [key[-1] for key in keys if key[-1]] == [tag]
+
+
 def _texts(app: Flask) -> list[str]:
     repeats = [
         body for repeat in kept(app).repeats.parts() if isinstance(repeat, Repeat) for body in repeat.body

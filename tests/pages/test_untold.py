@@ -1,6 +1,7 @@
 """Between storing a post and answering it: who gets the page before, for how long, and who makes the next one."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,9 +11,10 @@ from sqlalchemy import select
 from werkzeug.test import create_environ
 
 from forum import untold
-from forum.database import NEXT, db
+from forum.database import db
 from forum.essays.essay import Essay
-from forum.finding import Unmade, only_find_here
+from forum.finding import MAKER, Unmade, only_find_here
+from forum.pages import front
 from forum.pages.shared import Page, Pages
 from forum.rawreads import moment
 from forum.untold import Untold
@@ -22,10 +24,14 @@ ON_TIDES = "/essays/on-tides"
 
 
 @pytest.fixture(autouse=True)
-def as_from_the_server(cast: Cast) -> None:
-    """Let posts come as they do from the server, which serves others at the same time."""
-    for visitor in (cast.reader, cast.other_reader, cast.moderator, cast.newcomer):
-        visitor.client.environ_base[NEXT] = lambda: None
+def as_from_the_server(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let posts come as they do from the server, which has a thread that makes pages; but let that take its time."""
+    monkeypatch.setattr(untold, "LONGEST_SECONDS", 30)
+    monkeypatch.setattr(front, "LONGEST_SECONDS", 30)
+    with ThreadPoolExecutor(1) as maker:
+        for visitor in (cast.reader, cast.other_reader, cast.moderator, cast.newcomer):
+            visitor.client.environ_base[MAKER] = maker.submit
+        yield
 
 
 def pages_of(app: Flask) -> Pages:
@@ -57,15 +63,15 @@ def before_the_answer(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """Let something be done once after the next post is stored, and before the page is made that it is on."""
 
     def do_once(do: Callable[[], None]) -> None:
-        front: Any = cast.app.wsgi_app
-        make = front._make_if_wanted
+        outermost: Any = cast.app.wsgi_app
+        make = outermost._make
 
-        def first_do(*given: Any) -> None:
-            monkeypatch.setattr(front, "_make_if_wanted", make)
+        def first_do(slug: str) -> None:
+            monkeypatch.setattr(outermost, "_make", make)
             do()
-            make(*given)
+            make(slug)
 
-        monkeypatch.setattr(front, "_make_if_wanted", first_do)
+        monkeypatch.setattr(outermost, "_make", first_do)
 
     return do_once
 
@@ -109,14 +115,12 @@ def test_the_version_that_a_post_is_said_to_be_is_the_one_that_is_stored(
 ) -> None:
     said: list[tuple[tuple[int, int], int]] = []
 
-    def note(*change: int, is_stored: bool) -> None:
-        if not is_stored:
-            return
+    def note(*change: int) -> None:
         with cast.app.app_context():
             stored = select(Essay.thread_version).where(Essay.id == cast.essay_id)
             said.append(((change[0], change[1]), db.session.scalar(stored) or 0))
 
-    monkeypatch.setattr(pages_of(cast.app).untold, "add", note)
+    monkeypatch.setattr(pages_of(cast.app).untold, "store", note)
     first = comment_id(cast.reader.comment(cast.slug, "A thread."))
     cast.other_reader.comment(cast.slug, "A reply.", parent=first)
     cast.newcomer.comment(cast.slug, "Words that wait.")
@@ -144,7 +148,10 @@ def test_the_page_is_made_only_where_somebody_looked_lately(
 
 def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = Untold()
-    changes.add(7, 41, is_stored=True)
+    changes.store(7, 41)
+    assert not changes.has(7, 41)  # nobody had said that it would come
+    for do in (changes.expect, changes.store):
+        do(7, 41)
     assert [changes.has(7, 41), changes.has(7, 42), changes.has(8, 41), changes.has(7, 41 + 64)] == [
         True,
         False,
@@ -154,14 +161,17 @@ def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.M
     changes.remove(7, 41)
     assert not changes.has(7, 41)
     monkeypatch.setattr(untold, "LONGEST_SECONDS", 0)
-    changes.add(7, 42, is_stored=True)
+    for do in (changes.expect, changes.store):
+        do(7, 42)
     assert not changes.has(7, 42)
 
 
 def test_half_of_one_change_and_half_of_another_are_neither() -> None:
     changes, other = Untold(), Untold()
-    changes.add(7, 41, is_stored=True)
-    other.add(7, 41 + untold.SLOTS, is_stored=True)  # in the same place
+    for do in (changes.expect, changes.store):
+        do(7, 41)
+    for do in (other.expect, other.store):
+        do(7, 41 + untold.SLOTS)  # in the same place
     place, size = untold._place(7, 41), untold.SLOT.size
     for end in range(1, size):
         mixed = Untold()
@@ -184,14 +194,46 @@ def test_before_a_change_is_certain_nobody_gets_the_page_before_it(cast: Cast) -
     version = cast.read(Essay, cast.essay_id).thread_version
     kept.untold = Untold()
     cast.reader.comment(cast.slug, "The next words.")
-    kept.untold.add(cast.essay_id, version + 1, is_stored=False)
+    kept.untold.expect(cast.essay_id, version + 1)
     assert found_by(cast, cast.stranger) is None
     with ThreadPoolExecutor(1) as other:
         page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
-        kept.untold.add(cast.essay_id, version + 1, is_stored=True)
+        kept.untold.store(cast.essay_id, version + 1)
         assert "The next words." not in page.result()
-    kept.untold.add(cast.essay_id, version + 1, is_stored=False)
+    kept.untold.expect(cast.essay_id, version + 1)
     with ThreadPoolExecutor(1) as other:
         page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
         kept.untold.remove(cast.essay_id, version + 1)  # it failed, and the version is somebody else's
         assert "The next words." in page.result()
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_whoever_is_told_by_a_second_answer_to_the_same_form_is_told_of_what_others_see(
+    cast: Cast, before_the_answer: Any, accept: str
+) -> None:
+    cast.stranger.get(ON_TIDES)
+    form = {"body": "Posted twice.", "form_token": "one-form"}
+    pages: list[str] = []
+
+    def send_again() -> None:
+        answer = cast.reader.post(f"{ON_TIDES}/comments", form, headers={"Accept": accept})
+        assert answer.status_code in (200, 201, 303)
+        pages.append(cast.stranger.get(ON_TIDES).text)
+
+    before_the_answer(send_again)
+    cast.reader.post(f"{ON_TIDES}/comments", form)
+    assert pages[0].count("Posted twice.") == 1
+
+
+def test_a_page_that_takes_long_holds_up_nobody_who_posts(
+    cast: Cast, before_the_answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.stranger.get(ON_TIDES)
+    monkeypatch.setattr(front, "LONGEST_SECONDS", 0.01)
+    is_answered = threading.Event()
+    waited: list[bool] = []
+    before_the_answer(lambda: waited.append(is_answered.wait(20)))
+    cast.reader.comment(cast.slug, "The next words.")
+    is_answered.set()
+    assert "The next words." in cast.stranger.get(ON_TIDES).text
+    assert waited == [True]
