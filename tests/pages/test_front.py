@@ -441,6 +441,9 @@ def test_what_the_database_cannot_say_is_answered_with_the_page_for_that(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cast.stranger.get(ON_TIDES)
+    with moment():
+        cast.stranger.get(ON_TIDES)
+    assert kept(cast.app).repeats.parts()
     front: Any = cast.app.wsgi_app
     reads = front._ready()
 
