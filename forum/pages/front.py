@@ -222,9 +222,7 @@ class Front:
                 self._pages.stranger(versions, FIRST_VIEW)
         except HTTPException:
             return  # it was withdrawn meanwhile
-        except (
-            Exception
-        ):  # what was stored is stored; whoever looks next meets the same, and there are pages for that
+        except Exception:  # what was stored is stored; whoever looks next meets the same
             logging.getLogger("forum").warning("a page was not made", exc_info=True)
 
     def _answer_or_hand_on(self, environ: Environ, start: Start, mark: bytes | None) -> Iterable[bytes]:
