@@ -36,9 +36,9 @@ LIMITS = {
     "posting a thread": 12,
     "posting a reply": 12,
 }
-BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", ";")
-"""Told apart, for they neither read nor change a row: where transactions begin and end, and the empty question by which
-a kept connection to PostgreSQL is tried."""
+BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA SYNCHRONOUS", ";")
+"""Told apart, for they neither read nor change a row: where transactions begin and end, who waits for the disk, and the
+empty question by which a kept connection to PostgreSQL is tried."""
 
 NAME = "counted"
 """What the counted connections call themselves to PostgreSQL."""
@@ -98,7 +98,7 @@ def _write_elsewhere(site: Site) -> None:
 def _figure(comments: int, what: str, statements: Sequence[str]) -> Figure:
     brackets = sum(one.lstrip().upper().startswith(BRACKETS) for one in statements)
     title = f"statements at {comments:,} comments: {what}"
-    detail = f"and {brackets} that begin or end a transaction or try the connection"
+    detail = f"and {brackets} around transactions, or that try the connection"
     return Figure("5", title, len(statements) - brackets, "", LIMITS[what], detail=detail)
 
 
