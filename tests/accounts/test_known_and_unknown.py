@@ -98,9 +98,12 @@ def test_the_work_is_the_same(cast: Cast, app: Flask, known: int, deed: Deed) ->
 
 def test_a_wrong_password_takes_as_long_as_an_unknown_address_or_none(cast: Cast, known: int) -> None:
     cast.user("No Password", email="plain@mail.example")
-    took = {email: work_of_one(cast, email) for email in (KNOWN, UNKNOWN, "plain@mail.example")}
+    emails = (KNOWN, UNKNOWN, "plain@mail.example")
+    # In turn: the machine may be faster now and slower in a moment.
+    rounds = [[work_of_one(cast, email) for email in emails] for _ in range(5)]
+    took = dict(zip(emails, map(min, zip(*rounds, strict=True)), strict=True))
     # Without the hash of nobody it would be 40 ms against 4.
-    assert max(took.values()) < 1.5 * min(took.values()), took
+    assert max(took.values()) < 3 * min(took.values()), took
 
 
 def seen(answer: TestResponse, email: str) -> tuple[object, ...]:
@@ -117,9 +120,6 @@ def seen(answer: TestResponse, email: str) -> tuple[object, ...]:
 
 def work_of_one(cast: Cast, email: str) -> float:
     """Return the seconds of work, free of what else the machine does, that one wrong password takes."""
-    visitor, took = cast.stranger, []
-    for _ in range(5):
-        start = time.thread_time()
-        visitor.post("/sign-in", {"email": email, "password": "wrong password"})
-        took.append(time.thread_time() - start)
-    return min(took)
+    start = time.thread_time()
+    cast.stranger.post("/sign-in", {"email": email, "password": "wrong password"})
+    return time.thread_time() - start
