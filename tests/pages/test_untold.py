@@ -6,21 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
-from werkzeug.test import create_environ
 
 from forum import untold
 from forum.database import db
 from forum.essays.essay import Essay
-from forum.finding import MAKER, Unmade, only_find_here
+from forum.finding import MAKER
 from forum.pages import front
-from forum.pages.shared import Page, Pages
-from forum.rawreads import moment
+from forum.pages.shared import Page
 from forum.untold import Untold
 from tests.cast import Cast, Visitor, comment_id
-
-ON_TIDES = "/essays/on-tides"
+from tests.pages.test_front import ON_TIDES, kept, only_found
 
 
 @pytest.fixture(autouse=True)
@@ -34,28 +30,11 @@ def as_from_the_server(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield
 
 
-def pages_of(app: Flask) -> Pages:
-    pages: Pages = app.extensions["pages"]
-    return pages
-
-
 def found_by(cast: Cast, visitor: Visitor) -> str | None:
     """Return the page that is found for somebody where nothing is made; None where it would have to be."""
     cookie = "; ".join(f"{one.key}={one.value}" for one in visitor.client._cookies.values())
-    environ = create_environ(
-        ON_TIDES, cast.app.config["SITE_URL"], headers={"Cookie": cookie} if cookie else {}
-    )
-
-    def ask() -> str | None:
-        only_find_here()
-        try:
-            with moment():
-                return b"".join(cast.app.wsgi_app(environ, lambda *_: lambda _: None)).decode()
-        except Unmade:
-            return None
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(ask).result()
+    page = only_found(cast.app, {"Cookie": cookie} if cookie else {})
+    return None if page is None else page.decode()
 
 
 @pytest.fixture
@@ -120,7 +99,7 @@ def test_the_version_that_a_post_is_said_to_be_is_the_one_that_is_stored(
             stored = select(Essay.thread_version).where(Essay.id == cast.essay_id)
             said.append(((change[0], change[1]), db.session.scalar(stored) or 0))
 
-    monkeypatch.setattr(pages_of(cast.app).untold, "store", note)
+    monkeypatch.setattr(kept(cast.app).untold, "store", note)
     first = comment_id(cast.reader.comment(cast.slug, "A thread."))
     cast.other_reader.comment(cast.slug, "A reply.", parent=first)
     cast.newcomer.comment(cast.slug, "Words that wait.")
@@ -131,19 +110,19 @@ def test_the_version_that_a_post_is_said_to_be_is_the_one_that_is_stored(
 def test_the_page_is_made_only_where_somebody_looked_lately(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = pages_of(cast.app)
+    pages = kept(cast.app)
     cast.reader.token()
     cast.moderator.token()
-    kept.untold = Untold()
+    pages.untold = Untold()
     cast.reader.comment(cast.slug, "Nobody looked.")
-    assert not [part for part in kept.cache.parts() if isinstance(part, Page)]
+    assert not [part for part in pages.cache.parts() if isinstance(part, Page)]
     cast.stranger.get(ON_TIDES)
     monkeypatch.setattr(untold, "LATELY", 2)
-    pages = []
+    counts = []
     for number in range(4):
         cast.moderator.comment(cast.slug, f"Words number {number}.")
-        pages.append(len([part for part in kept.cache.parts() if isinstance(part, Page)]))
-    assert pages == [2, 3, 3, 3]
+        counts.append(len([part for part in pages.cache.parts() if isinstance(part, Page)]))
+    assert counts == [2, 3, 3, 3]
 
 
 def test_a_change_counts_until_it_is_told_and_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,23 +166,26 @@ def test_half_of_one_change_and_half_of_another_are_neither() -> None:
         )
 
 
-def test_before_a_change_is_certain_nobody_gets_the_page_before_it(cast: Cast) -> None:
+def test_before_a_change_is_certain_nobody_gets_the_page_before_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untold, "LONGEST_STEPS", 100_000)
     cast.reader.comment(cast.slug, "The first words.")
     cast.stranger.get(ON_TIDES)
-    kept = pages_of(cast.app)
+    pages = kept(cast.app)
     version = cast.read(Essay, cast.essay_id).thread_version
-    kept.untold = Untold()
+    pages.untold = Untold()
     cast.reader.comment(cast.slug, "The next words.")
-    kept.untold.expect(cast.essay_id, version + 1)
+    pages.untold.expect(cast.essay_id, version + 1)
     assert found_by(cast, cast.stranger) is None
     with ThreadPoolExecutor(1) as other:
         page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
-        kept.untold.store(cast.essay_id, version + 1)
+        pages.untold.store(cast.essay_id, version + 1)
         assert "The next words." not in page.result()
-    kept.untold.expect(cast.essay_id, version + 1)
+    pages.untold.expect(cast.essay_id, version + 1)
     with ThreadPoolExecutor(1) as other:
         page = other.submit(lambda: cast.stranger.get(ON_TIDES).text)
-        kept.untold.remove(cast.essay_id, version + 1)  # it failed, and the version is somebody else's
+        pages.untold.remove(cast.essay_id, version + 1)  # it failed, and the version is somebody else's
         assert "The next words." in page.result()
 
 
